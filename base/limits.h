@@ -1,0 +1,37 @@
+/* limits: every bound on a size that somebody else chooses, each with its reason.
+ *
+ * What goes over a bound is refused with ERR_LIMIT and a text that names it, before anything is
+ * allocated for it.
+ */
+#ifndef SEGUE_BASE_LIMITS_H
+#define SEGUE_BASE_LIMITS_H
+
+#define KiB 1024ul
+#define MiB (1024 * KiB)
+#define GiB (1024 * MiB)
+
+/* A pipeline of 1,000,000 steps is about 400 MB of JSON; nothing larger has been seen. */
+#define LIMIT_PIPELINE_BYTES (1 * GiB)
+#define LIMIT_PIPELINE_STEPS 2000000u
+
+/* Notebooks with embedded images and widgets reach hundreds of MB. */
+#define LIMIT_NOTEBOOK_BYTES (2 * GiB)
+
+/* Arrays and objects inside each other. Real notebooks stay under 30; the scanner does not recurse
+ * but what reads its result might, and so might every other program that opens the file. */
+#define LIMIT_JSON_DEPTH 1000u
+
+/* One message from a kernel; a peer that sends more is cut off. */
+#define LIMIT_MESSAGE_BYTES (1 * GiB)
+
+/* What one cell may leave in the executed notebook; what comes after is counted, not kept. */
+#define LIMIT_CELL_OUTPUT_BYTES (512 * MiB)
+#define LIMIT_CELL_OUTPUTS 200000u
+
+/* .segue/environments.json and kernel.json are written by hand. */
+#define LIMIT_CONFIG_BYTES (4 * MiB)
+
+/* sun_path holds 108 bytes with its NUL; what Segue appends to a state path takes 37 at most. */
+#define LIMIT_STATE_PATH 70u
+
+#endif
