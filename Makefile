@@ -27,20 +27,17 @@ CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
 LIBS := -lzmq -lcurl -ljansson -lsqlite3 -lcrypto -lm
 
-MAINS   := api/main.c api/keeper_main.c
+MAINS   := api/main.c
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard base/*.c kernel-gateway/*.c runner/*.c api/*.c)))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
 
-all: $(B)/segue $(B)/segue-keeper
+all: $(B)/segue
 
 $(LIBRARY): $(SOURCES:%.c=$(B)/%.o)
 	@rm -f $@ && ar rcs $@ $^
 
 $(B)/segue: $(B)/api/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
-
-$(B)/segue-keeper: $(B)/api/keeper_main.o $(LIBRARY)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(B)/%.o: %.c

@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Reads a regular file whole. Larger than `cap` bytes: ERR_LIMIT; missing: ERR_NOT_FOUND. */
+/* Appends a regular file's content to `out`; on failure `out` is as before. Larger than `cap`
+ * bytes: ERR_LIMIT; missing: ERR_NOT_FOUND; not a regular file: ERR_INVALID. */
 int fs_read(const char *path, size_t cap, struct buf *out, struct err *e);
 int fs_read_fd(int fd, const char *name, size_t cap, struct buf *out, struct err *e);
 
@@ -26,9 +27,9 @@ enum fs_sync { FS_NO_SYNC, FS_SYNC };
 int fs_write(const char *path, struct str content, mode_t mode, enum fs_sync sync, struct err *e);
 
 int fs_mkdirs(const char *path, mode_t mode, struct err *e); /* with parents; existing is fine */
-int fs_remove_tree(const char *path, struct err *e); /* missing is fine; follows no links */
+int fs_remove_tree(const char *path, struct err *e);         /* missing is fine; follows no links */
 char *fs_join(const char *directory, const char *name); /* "a/b"; an absolute name stands alone */
-char *fs_dirname(const char *path);  /* "." where there is no slash */
+char *fs_dirname(const char *path);                     /* "." where there is no slash */
 const char *fs_basename(const char *path);
 const char *fs_extension(const char *path); /* ".ipynb" of the last component, else "" */
 bool fs_exists(const char *path);

@@ -45,9 +45,9 @@ typedef uint32_t json_at;
 #define JSON_NONE UINT32_MAX
 
 struct json_node {
-    uint32_t start; /* offset of the first byte; of a string: of its opening quote */
-    uint32_t end;   /* offset behind the last byte */
-    uint32_t next;  /* index behind the whole subtree */
+    uint32_t start;      /* offset of the first byte; of a string: of its opening quote */
+    uint32_t end;        /* offset behind the last byte */
+    uint32_t next;       /* index behind the whole subtree */
     uint32_t count : 28; /* children: elements of an array, members of an object */
     uint32_t kind : 3;
     uint32_t plain : 1; /* a string without escapes and without bad bytes: its text is its value */

@@ -14,6 +14,9 @@
 #define LIMIT_PIPELINE_BYTES (1 * GiB)
 #define LIMIT_PIPELINE_STEPS 2000000u
 
+/* What is reported about one wrong document; nobody reads further. */
+#define LIMIT_PROBLEMS 100u
+
 /* Notebooks with embedded images and widgets reach hundreds of MB. */
 #define LIMIT_NOTEBOOK_BYTES (2 * GiB)
 

@@ -19,10 +19,10 @@ char *mem_strdup(const char *text);                       /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t length);       /* copies exactly `length`, adds NUL */
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Makes room for one more element in a growing array: doubles `*capacity` when `count` reached it. */
+/* Makes room for one more element in a growing array: doubles `*capacity` when `count` has reached it. */
 #define mem_grow(array, count, capacity)                                                           \
     do {                                                                                           \
-        if ((count) == (capacity)) {                                                               \
+        if ((count) >= (capacity)) {                                                               \
             (capacity) = (capacity) ? (capacity)*2 : 8;                                            \
             (array) = mem_resize((array), (capacity), sizeof *(array));                            \
         }                                                                                          \

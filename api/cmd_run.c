@@ -1,0 +1,421 @@
+#include "api/cmd_run.h"
+
+#include "api/progress.h"
+#include "api/report.h"
+#include "api/selection.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "runner/engine.h"
+#include "runner/overrides.h"
+#include "runner/recover.h"
+#include "runner/sdk.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char HELP[] =
+    "usage: segue run PIPELINE " SELECTION_USAGE "\n"
+    "                 [-p NAME=VALUE]... [-p STEP:NAME=VALUE]... [--launcher process|docker]\n"
+    "                 [--project DIR] [--in-place] [--output DIR] [--max-parallel N] [--json]\n"
+    "\n"
+    "Runs a pipeline, or a part of it. Needs no service.\n"
+    "\n" SELECTION_HELP "  -p, --param [STEP:]NAME=VALUE\n"
+    "                    sets a parameter of the pipeline or of a step; VALUE is JSON, or else\n"
+    "                    text\n"
+    "  --launcher WHERE  run every step as a local process, or in a container, whatever its\n"
+    "                    environment says\n"
+    "  --project DIR     the project's directory; default: the nearest parent of the pipeline\n"
+    "                    file with .segue, .orchest or .git, else the file's own directory\n"
+    "  --in-place        write the executed notebooks over their sources\n"
+    "  --output DIR      put copies of the executed notebooks into DIR\n"
+    "  --max-parallel N  at most N steps at a time; default: the number of cores\n"
+    "  --json            one event a line, for programs\n"
+    "\n"
+    "Exit status: 0 success, 1 not all steps succeeded, 2 wrong input, 3 Docker does not answer,\n"
+    "130 and 143 when stopped by SIGINT and SIGTERM.\n";
+
+enum exit_status { EXIT_DONE = 0, EXIT_NOT_SUCCESS = 1, EXIT_INPUT = 2, EXIT_UNAVAILABLE = 3 };
+
+enum run_option {
+    OPTION_LAUNCHER = 1,
+    OPTION_PROJECT,
+    OPTION_IN_PLACE,
+    OPTION_OUTPUT,
+    OPTION_MAX_PARALLEL,
+    OPTION_JSON,
+};
+
+struct options {
+    const char *file;
+    const char *project_dir;
+    const char *output_dir;
+    struct selection selection;
+    const char **params;
+    size_t param_count, param_capacity;
+    enum launcher_choice launcher;
+    bool in_place;
+    uint32_t max_parallel;
+    enum progress_style style;
+};
+
+/* What the callbacks have in hand. */
+struct session {
+    struct loop *loop;
+    struct engine *engine;
+    struct progress *progress;
+    int signal_number; /* 0: none came */
+    bool has_failed;
+};
+
+/* --- options --- */
+
+static int usage_error(const char *text)
+{
+    fprintf(stderr, "segue run: %s\n(segue run --help tells more)\n", text);
+    return -1;
+}
+
+static int parse_launcher(struct options *options, const char *name)
+{
+    enum launcher_kind kind;
+
+    if (!launcher_of_name(name, &kind))
+        return usage_error("--launcher is process or docker");
+    options->launcher = kind == LAUNCHER_PROCESS ? LAUNCHER_CHOICE_PROCESS : LAUNCHER_CHOICE_DOCKER;
+    return 0;
+}
+
+static int parse_max_parallel(struct options *options, const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*end || value < 1 || value > 10000)
+        return usage_error("--max-parallel is a number from 1 to 10000");
+    options->max_parallel = (uint32_t)value;
+    return 0;
+}
+
+static int take_option(struct options *options, int option, const char *value)
+{
+    struct err e;
+
+    if (selection_is_option(option))
+        return selection_add(&options->selection, option, value, &e) < 0 ? usage_error(e.text) : 0;
+    switch (option) {
+    case 'p':
+        mem_grow(options->params, options->param_count, options->param_capacity);
+        options->params[options->param_count++] = value;
+        return 0;
+    case OPTION_LAUNCHER:
+        return parse_launcher(options, value);
+    case OPTION_PROJECT:
+        options->project_dir = value;
+        return 0;
+    case OPTION_IN_PLACE:
+        options->in_place = true;
+        return 0;
+    case OPTION_OUTPUT:
+        options->output_dir = value;
+        return 0;
+    case OPTION_MAX_PARALLEL:
+        return parse_max_parallel(options, value);
+    case OPTION_JSON:
+        options->style = PROGRESS_JSON;
+        return 0;
+    default:
+        fputs("(segue run --help tells more)\n", stderr);
+        return -1;
+    }
+}
+
+/* 1: go on, 0: help was given, -1: wrong usage. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+    static const struct option table[] = {
+        SELECTION_OPTIONS,
+        {"param", required_argument, NULL, 'p'},
+        {"launcher", required_argument, NULL, OPTION_LAUNCHER},
+        {"project", required_argument, NULL, OPTION_PROJECT},
+        {"in-place", no_argument, NULL, OPTION_IN_PLACE},
+        {"output", required_argument, NULL, OPTION_OUTPUT},
+        {"max-parallel", required_argument, NULL, OPTION_MAX_PARALLEL},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "p:h", table, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(HELP, stdout);
+            return 0;
+        }
+        if (take_option(options, option, optarg) < 0)
+            return -1;
+    }
+    if (optind + 1 != argc)
+        return usage_error(optind == argc ? "which pipeline?" : "one pipeline at a time");
+    options->file = argv[optind];
+    return 1;
+}
+
+/* --- parameters --- */
+
+/* NAME=VALUE or STEP:NAME=VALUE; the texts that the override points to are put into `texts`. */
+static int parse_param(const char *param, const struct pipeline *pipeline,
+                       struct override *override, struct buf *texts, struct err *e)
+{
+    const char *equals = strchr(param, '=');
+    auto_json struct json value = {0};
+    struct err ignored;
+
+    if (!equals || equals == param)
+        return err_set(e, ERR_INVALID, "\"%s\" is not NAME=VALUE", param);
+    const char *colon = memrchr(param, ':', (size_t)(equals - param));
+    const char *name = colon ? colon + 1 : param;
+    if (name == equals)
+        return err_set(e, ERR_INVALID, "\"%s\" names no parameter", param);
+    override->step = STEP_NONE;
+    if (colon) {
+        auto_free char *step = mem_strndup(param, (size_t)(colon - param));
+        if (pipeline_find_step(pipeline, step, &override->step, e) < 0)
+            return -1;
+    }
+    override->name = mem_strndup(name, (size_t)(equals - name));
+    struct str text = str_of(equals + 1);
+    if (json_parse(&value, text, JSON_STRICT, NULL, &ignored) < 0) {
+        json_put_str(texts, text);
+        text = (struct str){texts->data, texts->len};
+    }
+    override->value = (struct str){mem_strndup(text.text, text.len), text.len};
+    return 0;
+}
+
+static void free_overrides(struct override *overrides, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)overrides[i].name);
+        free((char *)overrides[i].value.text);
+    }
+    free(overrides);
+}
+
+static int apply_params(const struct options *options, const struct pipeline *pipeline,
+                        struct buf *definition, struct err *e)
+{
+    struct override *overrides = mem_array(options->param_count + 1, sizeof *overrides);
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < options->param_count; i++) {
+        auto_buf struct buf texts = {0};
+        result = parse_param(options->params[i], pipeline, &overrides[i], &texts, e);
+    }
+    if (result == 0)
+        overrides_apply(pipeline, overrides, options->param_count, definition);
+    free_overrides(overrides, options->param_count);
+    return result;
+}
+
+/* --- from the command line to a submission --- */
+
+static int make_submission(const struct options *options, const struct pipeline *pipeline,
+                           const struct project *project, struct submission **ret_submission,
+                           struct problems *problems, struct err *e)
+{
+    auto_buf struct buf definition = {0};
+    auto_free uint32_t *steps = NULL;
+    auto_free char *origin = fs_join(project->dir, project->pipeline_path);
+    auto_free char *here = getcwd(NULL, 0);
+    auto_free char *output = options->output_dir ? fs_join(here, options->output_dir) : NULL;
+
+    if (selection_resolve(&options->selection, pipeline, &steps, e) < 0 ||
+        apply_params(options, pipeline, &definition, e) < 0)
+        return -1;
+    struct request request = {
+        .project = project,
+        .definition = {definition.data, definition.len},
+        .origin = origin,
+        .run_type = options->selection.run_type,
+        .selected = steps,
+        .selected_count = options->selection.count,
+        .launcher = options->launcher,
+        .in_place = options->in_place,
+        .output_dir = output,
+    };
+    return submission_make(&request, ret_submission, problems, e);
+}
+
+/* What is wrong is told here, in the form of compilers where it has a place in the file. */
+static int prepare(const struct options *options, struct submission **ret_submission)
+{
+    auto_project struct project project = {0};
+    auto_pipeline struct pipeline *pipeline = NULL;
+    auto_problems struct problems problems = {0};
+    struct err e = {0};
+    int result = project_find(options->file, options->project_dir, &project, &e);
+
+    if (result == 0)
+        result = pipeline_read(project.dir, project.pipeline_path, &pipeline, &problems, &e);
+    if (result == 0)
+        result = make_submission(options, pipeline, &project, ret_submission, &problems, &e);
+    if (result < 0 && problems.total > 0)
+        report_problems(stderr, options->file, &problems, REPORT_ERRORS);
+    else if (result < 0)
+        fprintf(stderr, "segue run: %s\n", e.text);
+    return result;
+}
+
+/* --- running --- */
+
+static void on_event(void *user, const struct engine_event *event)
+{
+    struct session *session = user;
+
+    progress_event(session->progress, event);
+}
+
+static void on_finished(void *user)
+{
+    struct session *session = user;
+
+    loop_stop(session->loop);
+}
+
+static void on_failed(void *user, const struct err *e)
+{
+    struct session *session = user;
+
+    session->has_failed = true;
+    fprintf(stderr, "segue run: the state cannot be written, stopping: %s\n", e->text);
+}
+
+static void on_signal(void *user, int signal_number)
+{
+    struct session *session = user;
+
+    if (session->signal_number == 0) {
+        session->signal_number = signal_number;
+        progress_say(session->progress, "stopping ...");
+    }
+    engine_cancel_all(session->engine);
+}
+
+static bool is_unavailable(const struct run *run, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (run_step_cause(run, i) == CAUSE_LAUNCHER_UNAVAILABLE)
+            return true;
+    return false;
+}
+
+static int exit_status(const struct session *session)
+{
+    const struct live_run *live = engine_run(session->engine);
+    const struct run *run = live_run_state(live);
+
+    if (session->signal_number != 0)
+        return 128 + (session->signal_number == SIGINT ? SIGINT : SIGTERM);
+    if (session->has_failed || run_status(run) != STATUS_SUCCESS)
+        return is_unavailable(run, live_run_submission(live)->plan->count) ? EXIT_UNAVAILABLE
+                                                                           : EXIT_NOT_SUCCESS;
+    return EXIT_DONE;
+}
+
+static uint32_t core_count(void)
+{
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (uint32_t)CPU_COUNT(&cores) : 1;
+}
+
+static int run_engine(struct session *session, const struct options *options,
+                      const struct engine_options *engine_options,
+                      struct submission *take_submission)
+{
+    static const struct engine_events events = {
+        .event = on_event, .finished = on_finished, .failed = on_failed};
+    struct err e;
+
+    if (engine_open(&session->engine, engine_options, &events, session, &e) < 0) {
+        fprintf(stderr, "segue run: %s\n", e.text);
+        submission_free(take_submission);
+        return EXIT_NOT_SUCCESS;
+    }
+    loop_add_signal(session->loop, SIGINT, on_signal, session);
+    loop_add_signal(session->loop, SIGTERM, on_signal, session);
+    loop_add_signal(session->loop, SIGHUP, on_signal, session);
+    if (engine_submit(session->engine, take_submission, &e) < 0) {
+        fprintf(stderr, "segue run: %s\n", e.text);
+        return EXIT_NOT_SUCCESS;
+    }
+    session->progress = progress_new(session->loop, options->style);
+    progress_begin(session->progress, engine_run(session->engine));
+    loop_run(session->loop);
+    if (!session->has_failed)
+        progress_end(session->progress);
+    return exit_status(session);
+}
+
+/* The keepers hold the other end of the pipe: should we be killed, they stop. */
+static int run_in_state(const struct options *options, const struct state *state,
+                        const char *sdk_dir, struct submission *take_submission)
+{
+    static const char *const nursery_argv[] = {"/proc/self/exe", "nursery", NULL};
+    int life[2];
+    struct session session = {.loop = loop_new()};
+
+    if (pipe2(life, O_CLOEXEC) < 0)
+        abort();
+    struct engine_options engine_options = {
+        .loop = session.loop,
+        .state = state,
+        .sdk_dir = sdk_dir,
+        .nursery_argv = nursery_argv,
+        .max_parallel = options->max_parallel ? options->max_parallel : core_count(),
+        .life_fd = life[0],
+    };
+    int status = run_engine(&session, options, &engine_options, take_submission);
+    progress_free(session.progress);
+    engine_close(session.engine);
+    loop_free(session.loop);
+    close(life[0]);
+    close(life[1]);
+    return status;
+}
+
+static int run(const struct options *options)
+{
+    auto_submission struct submission *submission = NULL;
+    auto_free char *root = state_root();
+    struct state state;
+    struct err e;
+
+    if (prepare(options, &submission) < 0)
+        return EXIT_INPUT;
+    auto_free char *sdk_dir = sdk_find(&e);
+    if (!sdk_dir || state_create(&state, root, &e) < 0) {
+        fprintf(stderr, "segue run: %s\n", e.text);
+        return e.code == ERR_LIMIT ? EXIT_INPUT : EXIT_NOT_SUCCESS;
+    }
+    recover_state_dirs(root);
+    int status = run_in_state(options, &state, sdk_dir, take_ptr(&submission));
+    state_close(&state);
+    return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct options options = {0};
+    int parsed = parse_options(&options, argc, argv);
+    int status = parsed < 0 ? EXIT_INPUT : parsed == 0 ? EXIT_DONE : run(&options);
+
+    selection_clear(&options.selection);
+    free(options.params);
+    return status;
+}

@@ -1,0 +1,73 @@
+/* segue: the one program. Each subcommand is a file beside this one. */
+#include "api/cmd_plan.h"
+#include "api/cmd_run.h"
+#include "api/cmd_validate.h"
+#include "base/str.h"
+#include "kernel-gateway/nursery.h"
+#include "runner/step.h"
+#include "runner/version.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static const char USAGE[] = "usage: segue COMMAND ...\n"
+                            "\n"
+                            "  run       run a pipeline of notebooks and scripts, or a part of it\n"
+                            "  plan      show which steps would run, and in which order\n"
+                            "  validate  check pipeline files\n"
+                            "  version   show the version\n"
+                            "\n"
+                            "segue COMMAND --help tells more.\n";
+
+/* Not for people: the process that keepers are forked from (kernel-gateway/nursery.h). */
+static int cmd_nursery(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return nursery_serve(3, step_run);
+}
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    puts("segue " SEGUE_VERSION);
+    return 0;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    fputs(USAGE, stdout);
+    return 0;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", cmd_run},         {"plan", cmd_plan},         {"validate", cmd_validate},
+    {"version", cmd_version}, {"help", cmd_help},         {"--help", cmd_help},
+    {"-h", cmd_help},         {"--version", cmd_version}, {"nursery", cmd_nursery},
+};
+
+static int unknown(const char *name)
+{
+    static const char *const names[] = {"run", "plan", "validate", "version", "help", NULL};
+    const char *nearest = str_nearest(name, names);
+
+    fprintf(stderr, "segue: there is no command \"%s\"%s%s%s\n", name,
+            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error where it is written to */
+    if (argc < 2) {
+        fputs(USAGE, stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return unknown(argv[1]);
+}

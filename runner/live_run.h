@@ -1,0 +1,76 @@
+/* live_run: a run while it goes on: what it is (submission), how far it is (run), what runs for it
+ * (attempts), and its rows in the store.
+ *
+ * The engine calls it in this order, for each of its turns: within one transaction live_run_read
+ * (what the journals say becomes events) and live_run_decide (what is to be done next becomes
+ * events), then, after the commit, live_run_act (what was decided is done). Events that happened
+ * are appended to the notices, for after the commit too. Belongs to the engine's thread.
+ */
+#ifndef SEGUE_RUNNER_LIVE_RUN_H
+#define SEGUE_RUNNER_LIVE_RUN_H
+
+#include "runner/attempt.h"
+#include "runner/run.h"
+#include "runner/store.h"
+#include "runner/submission.h"
+
+struct live_run;
+
+/* An event that was stored, for whoever watches. */
+struct notice {
+    int64_t id;
+    const char *event; /* its name, for good; "" for one that is for tools only */
+    uint32_t step;     /* of the plan, or STEP_NONE */
+    size_t start, len; /* its JSON in `text` */
+};
+
+struct notices {
+    struct notice *items;
+    size_t count, capacity;
+    struct buf text;
+};
+
+void notices_clear(struct notices *notices);
+void notices_reset(struct notices *notices);
+
+/* What live runs share. Borrowed. */
+struct live_world {
+    struct store *store;
+    const struct state *state;
+    const char *sdk_dir;
+    struct attempt_world attempts; /* with live_run_attempt_events */
+    struct notices *notices;
+    void (*news)(void *user); /* a turn is due */
+    void *user;
+};
+
+extern const struct attempt_events live_run_attempt_events;
+
+/* Accepts the submission (which it owns from here on): the run's directory and, in the transaction
+ * that is open, its rows and first events. */
+int live_run_open(struct live_run **ret_live, const struct live_world *world,
+                  struct submission *take_submission, struct err *e);
+void live_run_free(struct live_run *live); /* NULL is allowed */
+
+int live_run_cancel(struct live_run *live, struct err *e); /* in a transaction; twice is fine */
+int live_run_read(struct live_run *live, struct err *e);
+
+/* *ret_wake is when to ask again (wall clock), 0: at the next news. */
+int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, struct err *e);
+
+/* Starts and stops attempts. True when that made news: another turn is due. */
+bool live_run_act(struct live_run *live);
+
+/* Stops whatever runs without asking the store: it can no longer be written. */
+void live_run_drop(struct live_run *live, enum cause cause);
+
+bool live_run_is_over(const struct live_run *live); /* ended, and no keeper is left */
+uint32_t live_run_slots_in_use(const struct live_run *live);
+uint32_t live_run_attempts(const struct live_run *live); /* keepers that are not gone */
+
+const struct submission *live_run_submission(const struct live_run *live);
+const struct run *live_run_state(const struct live_run *live);
+const char *live_run_dir(const struct live_run *live);
+const char *live_run_executed(const struct live_run *live, uint32_t step); /* NULL: none */
+
+#endif

@@ -1,0 +1,111 @@
+"""Execute the judge's notebooks with nbclient, the way Segue means to execute them."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from papermill.parameterize import parameterize_notebook
+
+# Now and then nbclient waits for ever for a reply while it plays the part of an Output widget. An
+# attempt that takes this long is given up and made again.
+SECONDS = 60
+ATTEMPTS = 3
+
+
+class Client(NotebookClient):
+    """nbclient, with `skip` beside `skip-execution` as a tag of cells to pass over."""
+
+    async def async_execute_cell(self, cell, cell_index, **kwargs):
+        if "skip" in cell.metadata.get("tags", []):
+            return cell
+        return await super().async_execute_cell(cell, cell_index, **kwargs)
+
+
+@dataclass
+class Reference:
+    """What nbclient made of a notebook: the file's text, how it ended, the failing cell's error."""
+
+    text: str
+    status: str
+    cause: str | None = None
+    ename: str | None = None
+
+
+def inject(node, case):
+    values = {**case.pipeline_parameters, **case.parameters}
+    values = {name: value for name, value in values.items() if name.isidentifier()}
+    if not values:
+        return node
+    # Papermill expects what its own reader adds to a notebook; it is taken away again.
+    for cell in node.cells:
+        cell.metadata.setdefault("tags", [])
+    node.metadata.papermill = {}
+    node = parameterize_notebook(node, values)
+    del node.metadata["papermill"]
+    for cell in node.cells:
+        if not cell.metadata["tags"]:
+            del cell.metadata["tags"]
+    return node
+
+
+async def execute(case, text, directory, env):
+    node = inject(nbformat.reads(text, as_version=4), case)
+    client = Client(
+        node,
+        kernel_name=case.kernel,
+        resources={"metadata": {"path": str(directory)}},
+        timeout=None,
+        startup_timeout=SECONDS,
+        iopub_timeout=30,
+        record_timing=True,
+        store_widget_state=True,
+    )
+    status, cause, ename = "SUCCESS", None, None
+    task = asyncio.ensure_future(client.async_execute(env=env))
+    done, _ = await asyncio.wait({task}, timeout=SECONDS)
+    if not done:
+        task.cancel()
+        await asyncio.wait({task}, timeout=10)
+        raise TimeoutError(f"nbclient had not ended after {SECONDS} s")
+    try:
+        task.result()
+    except CellExecutionError as e:
+        status, cause, ename = "FAILURE", "cell_error", e.ename
+    except DeadKernelError:
+        status, cause = "FAILURE", "kernel_died"
+    text = nbformat.writes(node)
+    return Reference(text if text.endswith("\n") else text + "\n", status, cause, ename)
+
+
+async def attempt(case, directory, env):
+    directory.mkdir(parents=True)
+    for name, content in case.files.items():
+        (directory / name).write_text(content, "utf-8")
+    try:
+        return await execute(case, case.text(), directory, env)
+    except Exception as e:  # shown by the test of this case
+        return e
+
+
+async def _execute_all(cases, root, env, ret):
+    some = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def one(case):
+        async with some:
+            for number in range(ATTEMPTS):
+                ret[case.name] = await attempt(case, root / f"{case.name}-{number}", env)
+                if not isinstance(ret[case.name], TimeoutError):
+                    break
+
+    await asyncio.gather(*(one(case) for case in cases))
+
+
+def execute_all(cases, root, env):
+    """{name: Reference, or the exception that kept it from being made}. As many at a time as there
+    are processors."""
+    results = {}
+    asyncio.run(_execute_all(cases, root, env, results))
+    return results
