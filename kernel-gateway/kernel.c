@@ -3,10 +3,12 @@
  * lost, so an answer alone does not make it ready: only any message on iopub proves that we hear
  * it. If the answer comes without one, we ask again, which makes it publish busy and idle.
  *
- * How it stops: exit handlers of the user run between the shutdown_reply and the closing of the
- * kernel's sockets, and get time. Behind that nothing of the user's is left to do, but ipykernel
- * hangs there for 10 s in about one of twenty shutdowns (a thread waits to flush what the stopped
- * iopub thread no longer takes), so the time for that is short.
+ * How it stops: the shutdown_request goes to shell. The protocol prefers control, but a kernel that
+ * executes nothing serves both, and ipykernel, asked on control, hangs for 10 s in about one of
+ * fifteen shutdowns: its control thread waits for output to be flushed by a thread that the main
+ * one has stopped (asked on shell: in none of 100). One that does not answer there is asked on
+ * control too. Exit handlers of the user run until the kernel closes its sockets, and get time;
+ * behind that it flushes files and frees memory, and goes on for as long as it works.
  *
  * How it ends: the program's end may be seen before the last of its messages, so those are read
  * before `ended` is told. */
@@ -16,6 +18,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -29,12 +32,20 @@
  * the Docker engine tells some time later. */
 #define BROKEN_MS 3000
 
-/* A kernel that did not even answer, one that runs exit handlers, one that has closed its sockets,
- * one that got SIGTERM. */
-#define ASKED_MS      1000
+/* A kernel that did not answer on shell, nor on control; one that runs exit handlers; one that got
+ * SIGTERM. */
+#define ASKED_MS      500
+#define INSISTED_MS   1000
 #define EXITING_MS    10000
-#define CLOSED_MS     1000
+#define CLOSED_MS     300
 #define TERMINATED_MS 500
+
+/* A kernel that has closed its sockets may go on as long as it works: it gives back its memory and
+ * flushes files, which takes longer the busier the machine is. It is looked at every CLOSED_MS and
+ * hangs when it used no CPU time in between; where that cannot be seen (containers) it just gets
+ * some rounds. */
+#define CLOSED_ROUNDS       (EXITING_MS / CLOSED_MS)
+#define CLOSED_ROUNDS_BLIND 5
 
 /* How long the sockets of a program that has ended may stay open: a process that it forked can hold
  * them. */
@@ -55,7 +66,8 @@ enum stage {
     STAGE_STARTING,
     STAGE_READY,
     STAGE_BROKEN,     /* ready, but disconnected: its end is awaited */
-    STAGE_ASKED,      /* a shutdown_request was sent */
+    STAGE_ASKED,      /* a shutdown_request was sent on shell */
+    STAGE_INSISTED,   /* and on control */
     STAGE_EXITING,    /* and answered */
     STAGE_CLOSED,     /* and its sockets are closed */
     STAGE_TERMINATED, /* it got SIGTERM */
@@ -81,6 +93,8 @@ struct kernel {
     struct loop_source *deadline;  /* of the stage */
     struct loop_source *ask_again; /* while starting */
     struct loop_source *interrupt; /* while an interrupt_request is not answered */
+    unsigned closed_rounds;        /* in STAGE_CLOSED */
+    int64_t cpu_ticks;             /* used when it was last looked at; -1: cannot be seen */
     struct message info;           /* the kernel_info_reply, once it has come */
     bool has_heard_iopub;
     unsigned tries;
@@ -97,6 +111,7 @@ static enum kernel_state state_of_stage(enum stage stage)
     case STAGE_BROKEN:
         return KERNEL_READY;
     case STAGE_ASKED:
+    case STAGE_INSISTED:
     case STAGE_EXITING:
     case STAGE_CLOSED:
     case STAGE_TERMINATED:
@@ -121,6 +136,8 @@ static msec stage_limit(const struct kernel *kernel, enum stage stage)
         return BROKEN_MS;
     case STAGE_ASKED:
         return ASKED_MS;
+    case STAGE_INSISTED:
+        return INSISTED_MS;
     case STAGE_EXITING:
         return EXITING_MS;
     case STAGE_CLOSED:
@@ -185,6 +202,54 @@ static void kill_now(struct kernel *kernel, enum kernel_end_reason reason)
     enter(kernel, STAGE_KILLED);
 }
 
+/* CPU time of the program, in clock ticks; -1 where it cannot be seen. */
+static int64_t used_cpu_ticks(const struct kernel *kernel)
+{
+    pid_t pid = launch_pid(kernel->launch);
+    auto_free char *path = mem_printf("/proc/%d/stat", (int)pid);
+    FILE *file = pid ? fopen(path, "re") : NULL;
+    char line[1024] = "";
+    if (!file)
+        return -1;
+    char *name_end = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    /* proc(5): utime and stime are the 14th and 15th field; the name is the 2nd. */
+    uint64_t user, system;
+    if (!name_end ||
+        sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+               &user, &system) != 2)
+        return -1;
+    return (int64_t)(user + system);
+}
+
+/* Whether a kernel that has closed its sockets is still on its way to its end. */
+static bool is_exiting(struct kernel *kernel)
+{
+    int64_t before = kernel->cpu_ticks;
+    kernel->cpu_ticks = used_cpu_ticks(kernel);
+    kernel->closed_rounds++;
+    if (kernel->cpu_ticks < 0)
+        return kernel->closed_rounds < CLOSED_ROUNDS_BLIND;
+    return kernel->cpu_ticks != before && kernel->closed_rounds < CLOSED_ROUNDS;
+}
+
+/* A request that cannot be sent goes unanswered, and what follows then is right for both. */
+static void ask_shutdown(struct kernel *kernel, enum channel channel)
+{
+    struct err e;
+    channels_send(
+        kernel->channels, channel,
+        &(struct outgoing){.msg_type = "shutdown_request", .content = STR("{\"restart\":false}")},
+        NULL, &e);
+}
+
+static void enter_closed(struct kernel *kernel)
+{
+    kernel->closed_rounds = 0;
+    kernel->cpu_ticks = used_cpu_ticks(kernel);
+    enter(kernel, STAGE_CLOSED);
+}
+
 static void expire(void *user)
 {
     struct kernel *kernel = user;
@@ -196,8 +261,17 @@ static void expire(void *user)
         kill_now(kernel, KERNEL_CONNECTION_LOST);
         break;
     case STAGE_ASKED:
-    case STAGE_EXITING:
+        enter(kernel, STAGE_INSISTED);
+        ask_shutdown(kernel, CHANNEL_CONTROL);
+        break;
     case STAGE_CLOSED:
+        if (is_exiting(kernel)) {
+            loop_arm_in(kernel->deadline, CLOSED_MS);
+            break;
+        }
+        /* fall through */
+    case STAGE_INSISTED:
+    case STAGE_EXITING:
         blame(kernel, KERNEL_KILLED);
         launch_signal(kernel->launch, SIGTERM);
         enter(kernel, STAGE_TERMINATED);
@@ -259,7 +333,8 @@ static void on_message(void *user, enum channel channel, struct message *message
     }
     if (message->type == MESSAGE_INTERRUPT_REPLY)
         loop_disarm(kernel->interrupt);
-    if (message->type == MESSAGE_SHUTDOWN_REPLY && kernel->stage == STAGE_ASKED)
+    if (message->type == MESSAGE_SHUTDOWN_REPLY &&
+        (kernel->stage == STAGE_ASKED || kernel->stage == STAGE_INSISTED))
         enter(kernel, STAGE_EXITING);
     kernel->events.message(kernel->user, channel, message);
 }
@@ -270,8 +345,8 @@ static void on_disconnected(void *user, enum channel channel)
     (void)channel;
     if (kernel->stage == STAGE_READY)
         enter(kernel, STAGE_BROKEN);
-    else if (kernel->stage == STAGE_ASKED || kernel->stage == STAGE_EXITING)
-        enter(kernel, STAGE_CLOSED);
+    else if (kernel->stage >= STAGE_ASKED && kernel->stage <= STAGE_EXITING)
+        enter_closed(kernel);
 }
 
 static void interrupt_unanswered(void *user)
@@ -558,18 +633,14 @@ void kernel_interrupt(struct kernel *kernel)
 
 void kernel_shutdown(struct kernel *kernel)
 {
-    struct err e;
-    const struct outgoing request = {.msg_type = "shutdown_request",
-                                     .content = STR("{\"restart\":false}")};
+    if (kernel->stage == STAGE_STARTING)
+        kernel_kill(kernel);
     if (kernel->stage == STAGE_BROKEN)
-        enter(kernel, STAGE_CLOSED);
-    else if (kernel->stage == STAGE_STARTING)
-        kernel_kill(kernel);
-    else if (kernel->stage == STAGE_READY &&
-             channels_send(kernel->channels, CHANNEL_CONTROL, &request, NULL, &e) == 0)
+        enter_closed(kernel);
+    if (kernel->stage == STAGE_READY) {
         enter(kernel, STAGE_ASKED);
-    else if (kernel->stage == STAGE_READY)
-        kernel_kill(kernel);
+        ask_shutdown(kernel, CHANNEL_SHELL);
+    }
 }
 
 void kernel_kill(struct kernel *kernel)

@@ -83,8 +83,10 @@ struct launch;
 int launch_find_kernelspec(const struct launch_place *place, const char *name, const char *language,
                            struct kernelspec *ret_spec, struct err *e);
 
-/* Starts the program. Errors: ERR_NOT_FOUND (no such program or image), ERR_UNAVAILABLE (the
- * engine does not answer), ERR_CANCELLED, ERR_IO. Events come from the loop only. */
+/* Starts the program. Errors: ERR_NOT_FOUND (no such program or image), ERR_INVALID (the engine
+ * refuses a limit or a mount), ERR_UNAVAILABLE (it does not answer), ERR_CONFLICT (the attempt has
+ * a container already), ERR_CANCELLED, ERR_IO; after one nothing was left running. Events come from
+ * the loop only. */
 int launch_start(struct launch **ret_launch, struct loop *loop, const struct launch_place *place,
                  const struct launch_program *program, const struct launch_events *events,
                  void *user, struct err *e);
@@ -92,7 +94,8 @@ int launch_start(struct launch **ret_launch, struct loop *loop, const struct lau
 /* Sends SIGINT (and the like) to the program and its children; to a container's first process. */
 void launch_signal(struct launch *launch, int signal_number);
 
-/* The process id on this machine; 0 for a container. */
+/* The process id on this machine; 0 for a container. It is reaped by launch_free and by nobody
+ * else: until then its number is nobody else's. */
 pid_t launch_pid(const struct launch *launch);
 
 /* Kills what still runs, removes container and children that left their group; no event comes any

@@ -66,8 +66,9 @@ struct container {
     struct buf answer; /* to the question that is under way */
     unsigned asked;    /* without an answer */
     struct launch_end end;
-    char complaint[200]; /* how its first output to 2 begins */
-    bool *freed;         /* set when it is freed inside a callback of ours */
+    char complaint[200]; /* how its output to 2 begins */
+    size_t complaint_len;
+    bool *freed; /* set when it is freed inside a callback of ours */
 };
 
 static void watch_open(struct container *container);
@@ -142,7 +143,7 @@ static void check_started(struct container *container)
 {
     static const char sign[] = "[FATAL tini (";
     struct launch_end *end = &container->end;
-    const char *words = strstr(container->complaint, ") ");
+    const char *words = strstr(container->complaint, "] ");
 
     if (end->by_signal || (end->code != 126 && end->code != 127) || !words ||
         strncmp(container->complaint, sign, sizeof sign - 1) != 0)
@@ -318,14 +319,23 @@ static void on_events_closed(void *user, const struct err *e)
         wait_and_see(container);
 }
 
+static void keep_complaint(struct container *container, const char *data, size_t len)
+{
+    size_t room = sizeof container->complaint - 1 - container->complaint_len;
+
+    if (len > room)
+        len = room;
+    memcpy(container->complaint + container->complaint_len, data, len);
+    container->complaint_len += len;
+}
+
 /* False when the launch was freed meanwhile. */
 static bool hand_over(struct container *container, int number, const char *data, size_t len)
 {
     bool freed = false;
 
-    if (number == 2 && !container->complaint[0])
-        memcpy(container->complaint, data,
-               len < sizeof container->complaint ? len : sizeof container->complaint - 1);
+    if (number == 2)
+        keep_complaint(container, data, len);
     container->freed = &freed;
     container->base.events.output(container->base.user, number, data, len);
     if (!freed)

@@ -24,10 +24,11 @@
 
 struct notebook;
 
-/* Reads a text from malloc, which it takes (on failure too). nbformat 4.0 to 4.x is read; cells
- * without a valid id of their own get one that depends only on their place and source. Refused with
- * ERR_INVALID and "NAME:line:column: what": no JSON, no UTF-8, no notebook, nbformat 3 and older or
- * 5 and newer. `name` is for messages only. */
+/* Reads a text from malloc, which it takes (on failure too). nbformat 4.0 to 4.x is read, a missing
+ * minor version as 4.0; cells without a valid id of their own get one that depends only on their
+ * place and source. Refused with ERR_INVALID and a text that starts with `name`, line and column:
+ * no JSON, no UTF-8, no notebook, nbformat 3 and older or 5 and newer. `name` is for messages
+ * only. */
 int notebook_read(char *text, size_t len, const char *name, struct notebook **ret_notebook,
                   struct err *e);
 void notebook_free(struct notebook *notebook);
@@ -88,7 +89,8 @@ int notebook_apply(struct notebook *notebook, struct str line, struct err *e);
 int notebook_replay(struct notebook *notebook, const char *journal_path, struct err *e);
 
 /* Appends the file as nbformat writes it. What has not changed since the last time is copied from
- * then. Good at any moment after notebook_start, in the middle of a cell too. */
+ * then. Good at any moment, in the middle of a cell too; before notebook_start it is the source,
+ * repaired and brought to 4.5. */
 void notebook_write(struct notebook *notebook, struct buf *out);
 
 #endif

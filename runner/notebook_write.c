@@ -121,21 +121,22 @@ struct cell_of {
     const struct cell *cell;
 };
 
+/* An output of the source: its long texts in lines. */
 static void write_source_output(const struct json *doc, json_at output, unsigned depth,
                                 struct buf *out)
 {
     auto_nb_object struct nb_object object = {0};
-    auto_buf struct buf text = {0};
-    json_at type = json_get(doc, output, "output_type"), text_at = json_get(doc, output, "text");
-    auto_buf struct buf bundle = {0};
+    auto_buf struct buf text = {0}, bundle = {0};
+    json_at type = json_get(doc, output, "output_type"), data = json_get(doc, output, "data");
+    bool is_display = json_is(doc, type, "display_data") || json_is(doc, type, "execute_result");
 
     nb_add_all(&object, doc, output);
-    if (json_is(doc, type, "display_data") || json_is(doc, type, "execute_result")) {
-        nb_write_bundle(doc, json_get(doc, output, "data"), depth + 1, &bundle);
+    if (is_display && data != JSON_NONE) {
+        nb_write_bundle(doc, data, depth + 1, &bundle);
         nb_add_raw(&object, "data", str_of_buf(&bundle));
-    } else if (json_is(doc, type, "stream") && nb_join(doc, text_at, &text)) {
-        nb_add_lines(&object, "text", str_of_buf(&text));
     }
+    if (json_is(doc, type, "stream") && nb_join(doc, json_get(doc, output, "text"), &text))
+        nb_add_lines(&object, "text", str_of_buf(&text));
     nb_object_write(&object, depth, out);
 }
 

@@ -68,7 +68,7 @@ struct step {
     uint8_t state; /* enum step_state */
     uint8_t cause; /* enum cause: why it is DOOMED, GIVEN_UP, STOPPING, or has ended */
     uint32_t attempt;
-    uint32_t parents_left; /* parents without SUCCESS */
+    uint32_t parents_left; /* parents that have not ended */
 };
 
 struct run {
@@ -234,7 +234,7 @@ static void pass_on(struct run *run, uint32_t step)
         run->sentinel_left--;
     for (uint32_t i = 0; i < children->count; i++) {
         uint32_t child = children->at[i];
-        run->steps[child].parents_left -= good;
+        run->steps[child].parents_left--;
         if (run->steps[child].state != WAITING)
             continue; /* doomed before, by another parent or a cancel */
         if (!good)

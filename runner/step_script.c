@@ -178,12 +178,13 @@ static const char *usual_interpreter(enum step_kind kind)
 static char *find_interpreter(const struct step *step)
 {
     const struct task *task = &step->task;
+    const char *name = task->kernelspec ? task->kernelspec : "python3";
     struct kernelspec spec = {0};
     struct err ignored;
     char *found = NULL;
 
     if (task->kind == STEP_PYTHON &&
-        launch_find_kernelspec(&step->place.launch, task->kernelspec, "python", &spec, &ignored) ==
+        launch_find_kernelspec(&step->place.launch, name, "python", &spec, &ignored) ==
             0 &&
         strcmp(spec.language, language_of(task->kind)) == 0)
         found = mem_strdup(spec.argv[0]);

@@ -33,6 +33,7 @@ static const char *const migrations[] = {
     " images TEXT NOT NULL, options TEXT NOT NULL, uuids TEXT NOT NULL,"
     " parameters TEXT NOT NULL, definition BLOB NOT NULL);"
     "CREATE INDEX runs_open ON runs(id) WHERE finished_time=0;"
+    "CREATE INDEX runs_status ON runs(status);"
     "CREATE INDEX runs_project ON runs(project);"
     "CREATE INDEX runs_pipeline ON runs(pipeline_uuid);"
     "CREATE INDEX runs_job ON runs(job_uuid) WHERE job_uuid<>'';"

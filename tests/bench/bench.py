@@ -27,7 +27,13 @@ sys.path.insert(0, str(HERE.parent))
 
 from support.notebooks import notebook, text_of  # noqa: E402
 from support.project import Project, Step  # noqa: E402
-from support.segue import environment, keepers_of, program, write_python_kernelspecs  # noqa: E402
+from support.segue import (  # noqa: E402
+    environment,
+    keepers_of,
+    parse_events,
+    program,
+    write_python_kernelspecs,
+)
 
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -61,11 +67,13 @@ class Bench:
         directory.mkdir()
         return directory
 
-    def timed(self, argv, cwd, **options):
+    def timed(self, argv, cwd):
+        """Seconds that a command takes; what it prints goes to CWD/printed."""
         begin = time.monotonic()
-        done = subprocess.run(
-            [str(a) for a in argv], cwd=cwd, env=self.env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, **options)
+        with open(cwd / "printed", "wb") as printed:
+            done = subprocess.run(
+                [str(a) for a in argv], cwd=cwd, env=self.env, stdin=subprocess.DEVNULL,
+                stdout=printed, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
         took = time.monotonic() - begin
         if done.returncode:
             raise RuntimeError(f"{argv[0]} ended with {done.returncode}: {done.stderr[-800:]}")
@@ -102,8 +110,13 @@ class Bench:
     def run_segue(self, *steps, **settings):
         directory = self.fresh()
         project = Project(directory / "p", steps, settings=settings)
-        return self.timed([self.segue, "run", project.pipeline, "--output", directory / "out", "--json"],
+        took = self.timed([self.segue, "run", project.pipeline, "--output", directory / "out", "--json"],
                           directory)
+        events = parse_events((directory / "printed").read_text("utf-8"))
+        done = [e for e in events if e["event"] == "step_finished" and e["status"] == "SUCCESS"]
+        if len(done) != len(steps):
+            raise RuntimeError(f"segue finished {len(done)} of {len(steps)} steps")
+        return took
 
     def run_nbclient(self, text):
         directory = self.fresh()
@@ -307,7 +320,7 @@ def main():
             print(f"{name}: {PARTS[name].__doc__.splitlines()[0]}", file=sys.stderr)
             try:
                 PARTS[name](bench)
-            except (RuntimeError, OSError) as e:
+            except (RuntimeError, OSError, AssertionError) as e:
                 problems.append(f"{name}: {e}")
     print(table(bench.rows))
     for name in sorted(set(bench.missing)):

@@ -21,9 +21,9 @@
 set -euo pipefail
 
 readonly START_SECONDS=90 STOP_SECONDS=40
-readonly HERE=$(cd "$(dirname "$0")" && pwd)
-readonly DIR=$(realpath -m "${SEGUE_TEST_DOCKER:-$HERE/../../build/docker}")
-readonly LOCK=$DIR/lock RECORD=$DIR/run LOG=$DIR/engine.log
+HERE=$(cd "$(dirname "$0")" && pwd)
+DIR=$(realpath -m "${SEGUE_TEST_DOCKER:-$HERE/../../build/docker}")
+readonly HERE DIR LOCK=$DIR/lock RECORD=$DIR/run LOG=$DIR/engine.log
 
 say() { echo "engine.sh: $*" >&2; }
 die() { say "$@"; exit 1; }
@@ -70,15 +70,14 @@ start() {
     need_tools
     mkdir -p "$DIR"
     exec 9>>"$LOCK"
-    if ! flock -n 9; then   # it runs, or somebody starts it just now
-        exec 9>&-
-        until answers; do
-            [ $SECONDS -lt $deadline ] || die "an engine holds $LOCK but does not answer; see $LOG"
-            sleep 0.1
-        done
-        say "runs already"
-        return
-    fi
+    until flock -n 9; do   # held: it runs, or just starts or stops
+        if answers; then
+            say "runs already"
+            return
+        fi
+        [ $SECONDS -lt $deadline ] || die "an engine holds $LOCK but does not answer; see $LOG"
+        sleep 0.1
+    done
     remove_waste
     run=$(mktemp -d /tmp/segue-docker.XXXXXX)
     chmod 755 "$run"   # the socket itself guards the engine
@@ -182,13 +181,17 @@ status() {
 
 print_env() {
     local run
-    ! is_free && run=$(run_dir) || die "no engine runs in $DIR (engine.sh start)"
+    if is_free || ! run=$(run_dir); then
+        die "no engine runs in $DIR (engine.sh start)"
+    fi
     echo "DOCKER_HOST=unix://$(socket_of "$run")"
 }
 
 main() {
     case ${1-} in
-    start | stop | status) "$1" ;;
+    start) start ;;
+    stop) stop ;;
+    status) status ;;
     env) print_env ;;
     inside) inside "$2" ;;
     *) sed -n 's/^# \{0,1\}//; 2,9p' "$0" >&2; exit 2 ;;

@@ -287,7 +287,7 @@ def changed(key, value):
 
 
 @pytest.mark.parametrize("key, value", [
-    ("uuid", 5), ("uuid", None), ("title", 5), ("title", []), ("file_path", 7), ("file_path", {}),
+    ("uuid", 5), ("title", 5), ("title", []), ("file_path", 7), ("file_path", {}),
     ("incoming_connections", "a"), ("incoming_connections", [1]), ("incoming_connections", [None]),
     ("incoming_connections", {}), ("parameters", []), ("parameters", 4), ("kernel", []),
     ("timeout", "5"), ("timeout", -1), ("cell_timeout", []), ("retries", 3), ("retries", {"limit": -1}),
@@ -311,7 +311,7 @@ def test_cycle(world, edges):
     """A cycle is named with its path."""
     steps = [step_json(title, edges[title]) for title in edges]
     said = refused(world, json.dumps(pipeline_of(*steps), indent=1))
-    assert "cycle" in said
+    assert "cycle" in said or "waits for itself" in said
     for title in edges:
         assert title in said or uuid_of(title) in said
 

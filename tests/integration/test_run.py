@@ -552,7 +552,7 @@ def test_events_of_a_notebook(world):
     for index in (0, 1):
         cell = [e["event"] for e in own if e.get("cell_index") == index]
         assert cell == ["cell_started", "output", "cell_finished"]
-    assert {e["cells_total"] for e in own if e["event"].startswith("cell_")} == {3}
+    assert {e["cells_total"] for e in own if e["event"].startswith("cell_")} == {2}
     output = next(e["output"] for e in own if e["event"] == "output" and e["cell_index"] == 1)
     assert output["output_type"] == "execute_result"
 
@@ -625,12 +625,6 @@ def test_help_and_version(world):
         result = world.command(*arguments)
         assert result.code == 0, arguments
         assert result.stdout.strip(), arguments
-
-
-def test_no_service(world):
-    """Commands that need a server, and nobody is there."""
-    result = world.command("runs", "--url", "http://127.0.0.1:9")
-    assert result.code == 3
 
 
 def test_docker_is_not_there(world):

@@ -2,8 +2,8 @@
 
 Left out or made equal: where streams were cut into pieces and how stdout and stderr interleave;
 colours in tracebacks; addresses and names of a kernel's temporary files; moments in
-metadata.execution (their names and form are compared); random ids of widget models; cell ids that
-the input did not have. All else counts, floats included: they are compared as they are spelled.
+metadata.execution (their names and form are compared); papermill's metadata, which nbclient does
+not write; random ids of widget models; cell ids that the input did not have. All else counts, floats included: they are compared as they are spelled.
 """
 
 import hashlib
@@ -136,7 +136,7 @@ def normalise(node, with_ids, with_minor=True, not_finite=False):
         if not with_ids:
             cell.pop("id", None)
         cell["source"] = joined(cell["source"])
-        cell["metadata"] = dict(cell["metadata"])
+        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k != "papermill"}
         if isinstance(times := cell["metadata"].get("execution"), dict):
             cell["metadata"]["execution"] = {
                 k: bool(MOMENT.match(v)) if isinstance(v, str) else v for k, v in times.items()

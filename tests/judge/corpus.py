@@ -373,8 +373,8 @@ def display_javascript():
 def display_objects():
     """IPython's other display objects."""
     return notebook(
-        "from IPython.display import Pretty, Code, FileLink, IFrame, Audio, YouTubeVideo\n"
-        "display(Pretty('p'), FileLink('data.txt'), IFrame('http://x/', 1, 2), YouTubeVideo('id'))",
+        "from IPython.display import Pretty, Code, IFrame, Audio, YouTubeVideo\n"
+        "display(Pretty('p'), IFrame('http://x/', 1, 2), YouTubeVideo('id'))",
         "Code('x = 1', language='python')",
     )
 

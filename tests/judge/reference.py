@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from dataclasses import dataclass
 
 import nbformat
@@ -9,8 +10,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.parameterize import parameterize_notebook
 
-# Now and then nbclient waits for ever for a reply while it plays the part of an Output widget. An
-# attempt that takes this long is given up and made again.
+# An attempt that takes this long, or fails for a reason that is no notebook's, is made again: nbclient
+# now and then waits for ever for a reply, most often while it plays the part of an Output widget.
 SECONDS = 60
 ATTEMPTS = 3
 
@@ -51,7 +52,9 @@ def inject(node, case):
     return node
 
 
-async def execute(case, text, directory, env):
+async def execute(case, text, directory, env, sockets):
+    """`sockets`: a short path for the kernel's own. (With TCP, nbclient chooses ports that somebody
+    else may take before the kernel does.)"""
     node = inject(nbformat.reads(text, as_version=4), case)
     client = Client(
         node,
@@ -63,6 +66,9 @@ async def execute(case, text, directory, env):
         record_timing=True,
         store_widget_state=True,
     )
+    client.create_kernel_manager()
+    client.km.transport, client.km.ip = "ipc", f"{sockets}/k"
+    client.km.context.rcvhwm = 0  # a queue with a limit drops what does not fit, and says nothing
     status, cause, ename = "SUCCESS", None, None
     task = asyncio.ensure_future(client.async_execute(env=env))
     done, _ = await asyncio.wait({task}, timeout=SECONDS)
@@ -85,7 +91,8 @@ async def attempt(case, directory, env):
     for name, content in case.files.items():
         (directory / name).write_text(content, "utf-8")
     try:
-        return await execute(case, case.text(), directory, env)
+        with tempfile.TemporaryDirectory(prefix="jk") as sockets:
+            return await execute(case, case.text(), directory, env, sockets)
     except Exception as e:  # shown by the test of this case
         return e
 
@@ -97,7 +104,7 @@ async def _execute_all(cases, root, env, ret):
         async with some:
             for number in range(ATTEMPTS):
                 ret[case.name] = await attempt(case, root / f"{case.name}-{number}", env)
-                if not isinstance(ret[case.name], TimeoutError):
+                if not isinstance(ret[case.name], Exception):
                     break
 
     await asyncio.gather(*(one(case) for case in cases))

@@ -137,7 +137,8 @@ class Result:
 def parse_events(text):
     """One JSON object a line, and nothing else on standard output."""
     events = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: a line of JSON may hold U+2028 and the like as they are.
+    for number, line in enumerate(text.rstrip("\n").split("\n") if text else [], 1):
         try:
             events.append(json.loads(line))
         except ValueError as e:

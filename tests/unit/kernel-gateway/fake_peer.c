@@ -44,11 +44,13 @@ static void peer_open(struct peer *peer, const struct connection *connection)
     }
 }
 
-/* What was sent is still delivered. */
-static void peer_close(struct peer *peer)
+/* linger_ms: how long it may take to deliver what was sent. */
+static void peer_close(struct peer *peer, int linger_ms)
 {
-    for (int i = 0; i < CHANNEL_HEARTBEAT; i++)
+    for (int i = 0; i < CHANNEL_HEARTBEAT; i++) {
+        peer_set(peer->sockets[i], ZMQ_LINGER, linger_ms);
         zmq_close(peer->sockets[i]);
+    }
     zmq_ctx_term(peer->context);
     wire_key_free(peer->key);
     *peer = (struct peer){0};

@@ -61,6 +61,14 @@ static void watch_start(struct watch *watch, const struct launch_place *place,
         fail_msg("%s: %s", err_name(e.code), e.text);
 }
 
+/* Goes on, after a stop too, until the program has ended. */
+static void watch_to_the_end(struct watch *watch)
+{
+    watch->stop_at = NULL;
+    while (!watch->ended)
+        loop_dispatch(watch->loop, -1);
+}
+
 static void watch_clear(struct watch *watch)
 {
     launch_free(watch->launch);

@@ -63,7 +63,7 @@ static int tear_down(void **state)
     message_clear(&fixture->last);
     channels_free(fixture->channels);
     if (fixture->peer.context)
-        peer_close(&fixture->peer);
+        peer_close(&fixture->peer, 0);
     connection_clear(&fixture->connection);
     close(fixture->wake_fd);
     int rc = fs_remove_tree(fixture->directory, &e);
@@ -296,7 +296,7 @@ static void end_of_the_peer_is_noticed_behind_its_messages(void **state)
     assert_false(channels_are_closed(fixture->channels));
     for (int i = 0; i < 500; i++)
         assert_true(peer_publish(&fixture->peer, "stream", STR("{}"), STR("{}")));
-    peer_close(&fixture->peer);
+    peer_close(&fixture->peer, PEER_TIMEOUT_MS);
     poll_until(fixture, &fixture->disconnected[CHANNEL_IOPUB], 1);
     poll_until(fixture, &fixture->disconnected[CHANNEL_SHELL], 1);
     poll_until(fixture, &fixture->disconnected[CHANNEL_CONTROL], 1);

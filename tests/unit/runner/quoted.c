@@ -1,12 +1,12 @@
 /* JSON in tests is written with ' for ", so that it can be read. Included by the tests that need
- * it. What is parsed lives until the next call of the same function. */
+ * it. */
 #include "base/json.h"
 #include "base/mem.h"
 
 #include <stdio.h>
 
 /* Another text with the quotes; free() it. */
-static char *quoted(const char *text)
+static inline char *quoted(const char *text)
 {
     char *copy = mem_strdup(text);
 
@@ -17,7 +17,8 @@ static char *quoted(const char *text)
     return copy;
 }
 
-static const struct json *quoted_json(const char *text)
+/* Read; lives until the next call. */
+static inline const struct json *quoted_json(const char *text)
 {
     static struct json doc; /* belongs to the one thread of a test */
     struct err e;
@@ -29,4 +30,17 @@ static const struct json *quoted_json(const char *text)
         abort();
     }
     return &doc;
+}
+
+/* The other way: a node, compact and with ' for "; free() it. */
+static inline char *unquoted(const struct json *doc, json_at at)
+{
+    struct buf out = {0};
+
+    json_write(doc, at, JSON_COMPACT, 0, &out);
+    for (size_t i = 0; i < out.len; i++) {
+        if (out.data[i] == '"')
+            out.data[i] = '\'';
+    }
+    return buf_take(&out);
 }

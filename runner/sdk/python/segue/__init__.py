@@ -5,8 +5,8 @@
     table = segue.get_inputs()["prepared"]
     segue.output(model.score(table), name="accuracy")
 
-Results are files: SEGUE_IO_DIR/<step_uuid>/<name>.<json|bin|arrow|pickle>, listed in `index.json` in
-the same folder as [{name, file, format, run_uuid, time}]. Any language can write and read them. An
+Results are files: SEGUE_IO_DIR/<step_uuid>/<name>.<json|bin|arrow|pickle>, listed in `index.json`
+in the same folder as [{name, file, format, run_uuid, time}]. Any language can write and read them. An
 entry may also carry `python_type` where Python has more than one type for a format. Files appear by
 rename, the index last, so nobody ever reads half a result.
 
@@ -396,8 +396,8 @@ def _parents(pipeline):
 def get_input_info():
     """What the incoming steps have left: a list of {step_uuid, name, run_uuid, time, is_stale}.
 
-    `is_stale`: it comes from an earlier run, since that step was no part of this one. The name of an
-    unnamed output is None.
+    `is_stale`: it comes from an earlier run, since that step was no part of this one. The name of
+    an unnamed output is None.
     """
     run_uuid = _environment("SEGUE_RUN_UUID")
     return [
@@ -452,8 +452,8 @@ def get_inputs(ignore_failure=False, verbose=False, silence_multiple_calls_warni
     """The results of the incoming steps: {name: value, ..., "unnamed": [value, ...]}.
 
     The unnamed ones are in the order of the incoming connections. A step without output is an
-    OutputNotFoundError; with `ignore_failure` it is a None among the unnamed ones, and a result that
-    cannot be read is None in its place. Two outputs of one name are an InputNameCollisionError.
+    OutputNotFoundError; with `ignore_failure` it is a None among the unnamed ones, and a result
+    that cannot be read is None in its place. Two outputs of one name are an InputNameCollisionError.
     `silence_multiple_calls_warning` has no effect: inputs may be read any number of times.
     """
     pipeline = _pipeline()
