@@ -93,9 +93,9 @@ int kernel_send(struct kernel *kernel, enum channel channel, const struct outgoi
  * when that is not answered. That it works is not promised: the caller keeps a deadline. */
 void kernel_interrupt(struct kernel *kernel);
 
-/* Asks it to shut down and lets its exit handlers run for up to 10 s; one that hangs is killed.
- * Then `ended` comes. A kernel that is still starting is killed at once. One that executes
- * something goes on with it first: interrupt or kill it. */
+/* Asks it to shut down and lets its exit handlers run for up to 10 s; one that hangs gets SIGTERM,
+ * then SIGKILL. Then `ended` comes. A kernel that is still starting is killed at once. One that
+ * executes something goes on with it first: interrupt or kill it. */
 void kernel_shutdown(struct kernel *kernel);
 
 void kernel_kill(struct kernel *kernel); /* at once, with all its processes; then `ended` comes */

@@ -39,7 +39,8 @@ struct engine_options {
     const char *sdk_dir;
     const char *const *nursery_argv; /* see nursery_start */
     uint32_t max_parallel;           /* attempts at a time; at least 1 */
-    int life_fd; /* the read end of a pipe whose other end only we hold: keepers end with us; or -1 */
+    int life_fd; /* the read end of a pipe whose other end only we hold: keepers end with us; or -1
+                  */
 };
 
 int engine_open(struct engine **ret_engine, const struct engine_options *options,

@@ -1,18 +1,14 @@
 #include "runner/live_run.h"
 
-#include "base/fs.h"
-#include "base/limits.h"
 #include "base/mem.h"
-#include "kernel-gateway/keeper.h"
 #include "runner/executed.h"
-#include "runner/notice.h"
-#include "runner/overrides.h"
 #include "runner/recover.h"
 #include "runner/results.h"
+#include "runner/run_dir.h"
+#include "runner/run_rows.h"
+#include "runner/task_make.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* An attempt that was started and whose keeper is not known to be gone. */
 struct live_attempt {
@@ -47,8 +43,7 @@ struct live_run {
     struct submission *submission;
     struct run *run;
     int64_t id; /* in the store */
-    char *dir, *io_dir, *pipeline_file;
-    struct uuid results_key;
+    struct run_dir dir;
     struct executed *executed;
     struct live_step *steps;
     struct live_attempt *attempts;
@@ -59,44 +54,20 @@ struct live_run {
     uint32_t start_count, start_capacity;
     struct run_event *to_stop;
     uint32_t stop_count, stop_capacity;
-    bool change_user;
-    uid_t uid;
-    gid_t gid;
 };
-
-/* --- notices --- */
-
-void notices_clear(struct notices *notices)
-{
-    free(notices->items);
-    buf_clear(&notices->text);
-    *notices = (struct notices){0};
-}
-
-void notices_reset(struct notices *notices)
-{
-    notices->count = 0;
-    buf_reset(&notices->text);
-}
-
-static struct notice *begin_notice(struct notices *notices, int64_t id, const char *event,
-                                   uint32_t step)
-{
-    mem_grow(notices->items, notices->count, notices->capacity);
-    struct notice *notice = &notices->items[notices->count++];
-    *notice = (struct notice){.id = id, .event = event, .step = step, .start = notices->text.len};
-    return notice;
-}
-
-static void end_notice(struct notices *notices, struct notice *notice)
-{
-    notice->len = notices->text.len - notice->start;
-    buf_putc(&notices->text, 0); /* each is a C string too */
-}
 
 static const char *step_uuid(const struct live_run *live, uint32_t step)
 {
     return step == STEP_NONE ? NULL : submission_step(live->submission, step)->uuid;
+}
+
+static struct notice_subject subject_of(const struct live_run *live, uint32_t step)
+{
+    return (struct notice_subject){
+        .run_uuid = live->submission->run_uuid.text,
+        .step_uuid = step_uuid(live, step),
+        .step = step,
+    };
 }
 
 /* --- rows --- */
@@ -147,7 +118,6 @@ static int record(struct live_run *live, const struct run_event *event, struct s
                   struct err *e)
 {
     auto_buf struct buf payload = {0};
-    struct notices *notices = live->world->notices;
     int64_t id;
 
     if (failure.len > 0) {
@@ -163,10 +133,9 @@ static int record(struct live_run *live, const struct run_event *event, struct s
     if (store_add_event(live->world->store, live->id, event, payload.len > 0 ? payload.data : NULL,
                         &id, e) < 0)
         return -1;
-    struct notice *notice = begin_notice(notices, id, run_event_name(event->kind), event->step);
-    notice_of_event(&notices->text, id, live->submission->run_uuid.text,
-                    step_uuid(live, event->step), event, (struct str){payload.data, payload.len});
-    end_notice(notices, notice);
+    struct notice_subject subject = subject_of(live, event->step);
+    notices_add_event(live->world->notices, id, &subject, event,
+                      (struct str){payload.data, payload.len});
     return event->step == STEP_NONE ? save_run(live, event->cause, e)
                                     : save_step(live, event->step, e);
 }
@@ -181,23 +150,10 @@ static void put_failure(struct buf *out, enum cause cause, const char *message)
 
 /* --- reading journals --- */
 
-/* Names that people's eyes are on; the others pass with "". */
-static const char *known_name(const struct json *line)
-{
-    static const char *const names[] = {"kernel_ready", "cell_started", "output", "cell_finished"};
-    json_at name = json_get(line, 0, "event");
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (json_is(line, name, names[i]))
-            return names[i];
-    return "";
-}
-
 static int keep_line(struct live_attempt *attempt, const struct json *line, struct str text,
                      uint64_t offset, struct err *e)
 {
     struct live_run *live = attempt->live;
-    struct notices *notices = live->world->notices;
     auto_free char *name = json_strdup(line, json_get(line, 0, "event"));
     auto_free char *time = json_strdup(line, json_get(line, 0, "time"));
     struct store_line stored = {
@@ -212,10 +168,8 @@ static int keep_line(struct live_attempt *attempt, const struct json *line, stru
 
     if (store_add_line(live->world->store, live->id, &stored, &id, e) < 0)
         return -1;
-    struct notice *notice = begin_notice(notices, id, known_name(line), attempt->step);
-    notice_of_line(&notices->text, id, live->submission->run_uuid.text,
-                   step_uuid(live, attempt->step), text);
-    end_notice(notices, notice);
+    struct notice_subject subject = subject_of(live, attempt->step);
+    notices_add_line(live->world->notices, id, &subject, text, line);
     return 0;
 }
 
@@ -252,8 +206,8 @@ static void publish(struct live_attempt *attempt)
     const struct live_run *live = attempt->live;
     struct err ignored; /* later runs that leave this step out will say that there is nothing */
 
-    results_publish(live->world->state->root, &live->results_key, step_uuid(live, attempt->step),
-                    live->io_dir, &ignored);
+    results_publish(live->world->state->root, &live->dir.results_key,
+                    step_uuid(live, attempt->step), live->dir.io, &ignored);
 }
 
 static int end_attempt(struct live_attempt *attempt, enum status status, enum cause cause,
@@ -385,8 +339,7 @@ static struct live_attempt *new_attempt(struct live_run *live, uint32_t step)
     attempt->step = step;
     attempt->number = run_step_attempt(live->run, step);
     attempt->launcher = submission_environment(live->submission, step)->launcher;
-    attempt->directory =
-        mem_printf("%s/steps/%s/%u", live->dir, step_uuid(live, step), attempt->number);
+    attempt->directory = run_dir_attempt(&live->dir, step_uuid(live, step), attempt->number);
     attempt_mark(attempt->mark);
     return attempt;
 }
@@ -478,99 +431,28 @@ static void on_news(void *user)
 
 const struct attempt_events live_run_attempt_events = {.news = on_news};
 
-static void fill_task(const struct live_run *live, uint32_t step, const char *socket_dir,
-                      const char *data_dir, const char *source, const char *mark, struct task *task)
-{
-    const struct submission *submission = live->submission;
-    const struct pipeline_step *definition = submission_step(submission, step);
-    const struct frozen_environment *frozen = submission_environment(submission, step);
-    const struct environment *environment = frozen->environment;
-    const struct environment_resources *resources = &environment->resources;
-
-    *task = (struct task){
-        .attempt_id = (char *)mark,
-        .state_id = (char *)live->world->state->id.text,
-        .run_uuid = (char *)submission->run_uuid.text,
-        .step_uuid = (char *)definition->uuid,
-        .pipeline_uuid = (char *)submission->pipeline->uuid,
-        .source = (char *)source,
-        .output = (char *)executed_path(live->executed, step),
-        .project_dir = submission->project.dir,
-        .pipeline_file = live->pipeline_file,
-        .io_dir = live->io_dir,
-        .data_dir = (char *)data_dir,
-        .sdk_dir = (char *)live->world->sdk_dir,
-        .socket_dir = (char *)socket_dir,
-        .launcher = (char *)launcher_name(frozen->launcher),
-        .image = frozen->image_id,
-        .kernelspec = environment->kernelspec,
-        .language = environment->language,
-        .kind = definition->kind,
-        .number = run_step_attempt(live->run, step),
-        .timeout_s = definition->timeout_s,
-        .cell_timeout_s = definition->cell_timeout_s,
-        .network = environment->network,
-        .millicpus = (int64_t)(1000 * (definition->cpus > 0 ? definition->cpus : resources->cpus)),
-        .memory_bytes = (int64_t)(definition->memory_bytes ? definition->memory_bytes
-                                                           : resources->memory_bytes),
-        .gpus = definition->gpus ? definition->gpus : resources->gpus,
-        .change_user = live->change_user,
-        .uid = live->uid,
-        .gid = live->gid,
-        .env = environment->env,
-    };
-}
-
-static int merge_parameters(const struct live_run *live, uint32_t step, struct json *ret_doc,
-                            struct err *e)
-{
-    const struct pipeline *pipeline = live->submission->pipeline;
-    struct buf merged = {0};
-
-    parameters_merge(&submission_step(live->submission, step)->parameters, &pipeline->parameters,
-                     &merged);
-    size_t len = merged.len;
-    return json_parse_take(ret_doc, buf_take(&merged), len, JSON_STRICT, NULL, e);
-}
-
-/* The results of parents that this run leaves out, as earlier runs left them. */
-static int bring_results(const struct live_run *live, uint32_t step, struct err *e)
-{
-    const struct pipeline *pipeline = live->submission->pipeline;
-    const struct pipeline_step *definition = submission_step(live->submission, step);
-    const struct plan_step *planned = &live->submission->plan->steps[step];
-
-    if (planned->incoming.count == definition->incoming.count)
-        return 0; /* all of them run here */
-    for (uint32_t i = 0; i < definition->incoming.count; i++) {
-        const char *parent = pipeline->steps[definition->incoming.at[i]].uuid;
-        auto_free char *own = fs_join(live->io_dir, parent);
-        if (!fs_exists(own) && results_bring(live->world->state->root, &live->results_key, parent,
-                                             live->io_dir, e) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static int start_keeper(struct live_attempt *attempt, struct err *e)
 {
     struct live_run *live = attempt->live;
     const struct live_world *world = live->world;
-    auto_free char *socket_dir = attempt_socket_dir(world->state, attempt->mark);
-    auto_free char *data_dir = state_data_dir(world->state);
-    auto_free char *source = submission_source(live->submission, attempt->step);
-    auto_json struct json parameters = {0};
+    struct task_source source = {
+        .submission = live->submission,
+        .dir = &live->dir,
+        .state = world->state,
+        .executed = live->executed,
+        .sdk_dir = world->sdk_dir,
+    };
     struct task task;
 
-    if (bring_results(live, attempt->step, e) < 0 ||
-        merge_parameters(live, attempt->step, &parameters, e) < 0)
+    if (executed_path(live->executed, attempt->step) &&
+        executed_prepare(live->executed, attempt->step, e) < 0)
         return -1;
-    fill_task(live, attempt->step, socket_dir, data_dir, source, attempt->mark, &task);
-    task.parameters = parameters;
-    if (task.output && executed_prepare(live->executed, attempt->step, e) < 0)
+    if (task_make(&task, &source, attempt->step, attempt->number, attempt->mark, e) < 0)
         return -1;
-    return attempt_start(&attempt->attempt, &world->attempts, attempt->directory, &task, attempt,
-                         e);
+    int result =
+        attempt_start(&attempt->attempt, &world->attempts, attempt->directory, &task, attempt, e);
+    task_clear(&task);
+    return result;
 }
 
 static void note_failed_start(struct live_run *live, uint32_t step, enum cause cause,
@@ -633,84 +515,6 @@ void live_run_drop(struct live_run *live, enum cause cause)
 
 /* --- opening and closing --- */
 
-static char *join_texts(char *const *texts)
-{
-    struct buf out = {0};
-
-    buf_putc(&out, '[');
-    for (size_t i = 0; texts[i]; i++) {
-        if (i > 0)
-            buf_putc(&out, ',');
-        json_put_text(&out, texts[i]);
-    }
-    buf_putc(&out, ']');
-    return buf_take(&out);
-}
-
-static char *frozen_images(const struct submission *submission)
-{
-    struct buf out = {0};
-
-    buf_putc(&out, '{');
-    for (uint32_t i = 0; i < submission->frozen_count; i++) {
-        const struct frozen_environment *frozen = &submission->frozen[i];
-        if (frozen->image_id)
-            json_put_member(&out, frozen->environment->name, frozen->image_id);
-    }
-    buf_putc(&out, '}');
-    return buf_take(&out);
-}
-
-static int add_steps(struct live_run *live, struct err *e)
-{
-    for (uint32_t i = 0; i < live->submission->plan->count; i++) {
-        const struct pipeline_step *definition = submission_step(live->submission, i);
-        struct store_step row = {
-            .step = i,
-            .uuid = definition->uuid,
-            .title = definition->title,
-            .file_path = definition->file_path,
-            .status = STATUS_PENDING,
-            .failure = "",
-        };
-        if (store_add_step(live->world->store, live->id, &row, e) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int add_rows(struct live_run *live, struct err *e)
-{
-    const struct submission *submission = live->submission;
-    const struct pipeline *pipeline = submission->pipeline;
-    struct str parameters = json_raw(pipeline->parameters.doc, pipeline->parameters.at);
-    auto_free char *uuids = join_texts(submission->selected);
-    auto_free char *images = frozen_images(submission);
-    auto_free char *requested =
-        parameters.text ? mem_strndup(parameters.text, parameters.len) : mem_strdup("{}");
-    struct store_run row = {
-        .uuid = submission->run_uuid.text,
-        .project = submission->project.dir,
-        .pipeline_path = submission->project.pipeline_path,
-        .pipeline_uuid = pipeline->uuid,
-        .pipeline_name = pipeline->name,
-        .run_type = run_type_name(submission->plan->run_type),
-        .uuids = uuids,
-        .parameters = requested,
-        .images = images,
-        .options = submission->in_place ? "{\"in_place\":true}" : "{}",
-        .job_uuid = "",
-        .rerun_of = "",
-        .definition = {pipeline->doc.text, pipeline->doc.len},
-        .created_time = clock_wall(),
-        .step_count = submission->plan->count,
-    };
-
-    if (store_add_run(live->world->store, &row, &live->id, e) < 0)
-        return -1;
-    return add_steps(live, e);
-}
-
 static int record_beginning(struct live_run *live, struct err *e)
 {
     struct run_event queued = {.kind = EVENT_RUN_QUEUED, .step = STEP_NONE, .time = clock_wall()};
@@ -719,40 +523,6 @@ static int record_beginning(struct live_run *live, struct err *e)
     if (record(live, &queued, (struct str){0}, e) < 0)
         return -1;
     return record(live, &started, (struct str){0}, e);
-}
-
-/* As root, kernels run as the owner of the project, so that files keep their owner. */
-static int choose_user(struct live_run *live, struct err *e)
-{
-    struct stat st;
-
-    if (stat(live->submission->project.dir, &st) < 0)
-        return err_errno(e, errno, "cannot look at \"%s\"", live->submission->project.dir);
-    live->change_user = geteuid() == 0 && st.st_uid != 0;
-    live->uid = live->change_user ? st.st_uid : geteuid();
-    live->gid = live->change_user ? st.st_gid : getegid();
-    return 0;
-}
-
-static int give_away(const struct live_run *live, const char *path, struct err *e)
-{
-    if (live->change_user && chown(path, live->uid, live->gid) < 0)
-        return err_errno(e, errno, "cannot give \"%s\" to the project's owner", path);
-    return 0;
-}
-
-static int make_dirs(struct live_run *live, struct err *e)
-{
-    const struct json *doc = &live->submission->pipeline->doc;
-
-    live->dir = state_run_dir(live->world->state, live->submission->run_uuid.text);
-    live->io_dir = fs_join(live->dir, "io");
-    live->pipeline_file = fs_join(live->dir, "pipeline.json");
-    if (fs_mkdirs(live->io_dir, 0755, e) < 0 || give_away(live, live->io_dir, e) < 0)
-        return -1;
-    if (fs_write(live->pipeline_file, (struct str){doc->text, doc->len}, 0600, FS_NO_SYNC, e) < 0)
-        return -1;
-    return give_away(live, live->pipeline_file, e);
 }
 
 int live_run_open(struct live_run **ret_live, const struct live_world *world,
@@ -765,15 +535,14 @@ int live_run_open(struct live_run **ret_live, const struct live_world *world,
         .world = world,
         .submission = take_submission,
         .run = run_new(submission->plan, submission->pipeline),
-        .results_key = results_key(submission->project.dir, submission->pipeline->uuid),
         .steps = mem_array(submission->plan->count, sizeof *live->steps),
     };
-    if (choose_user(live, e) < 0 || make_dirs(live, e) < 0 || add_rows(live, e) < 0 ||
-        record_beginning(live, e) < 0) {
+    if (run_dir_make(&live->dir, world->state, submission, e) < 0 ||
+        run_rows_add(world->store, submission, &live->id, e) < 0 || record_beginning(live, e) < 0) {
         live_run_free(live);
         return -1;
     }
-    live->executed = executed_new(submission, live->dir);
+    live->executed = executed_new(submission, live->dir.path);
     *ret_live = live;
     return 0;
 }
@@ -802,9 +571,7 @@ void live_run_free(struct live_run *live)
     run_free(live->run);
     free(live->to_start);
     free(live->to_stop);
-    free(live->dir);
-    free(live->io_dir);
-    free(live->pipeline_file);
+    run_dir_clear(&live->dir);
     submission_free(live->submission);
     free(live);
 }
@@ -842,7 +609,7 @@ const struct run *live_run_state(const struct live_run *live)
 
 const char *live_run_dir(const struct live_run *live)
 {
-    return live->dir;
+    return live->dir.path;
 }
 
 const char *live_run_executed(const struct live_run *live, uint32_t step)

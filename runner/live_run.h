@@ -10,28 +10,12 @@
 #define SEGUE_RUNNER_LIVE_RUN_H
 
 #include "runner/attempt.h"
+#include "runner/notices.h"
 #include "runner/run.h"
 #include "runner/store.h"
 #include "runner/submission.h"
 
 struct live_run;
-
-/* An event that was stored, for whoever watches. */
-struct notice {
-    int64_t id;
-    const char *event; /* its name, for good; "" for one that is for tools only */
-    uint32_t step;     /* of the plan, or STEP_NONE */
-    size_t start, len; /* its JSON in `text` */
-};
-
-struct notices {
-    struct notice *items;
-    size_t count, capacity;
-    struct buf text;
-};
-
-void notices_clear(struct notices *notices);
-void notices_reset(struct notices *notices);
 
 /* What live runs share. Borrowed. */
 struct live_world {

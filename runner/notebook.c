@@ -108,7 +108,7 @@ static int read_cell(const struct notebook *nb, struct cell *cell, json_at at, c
     if (source != JSON_NONE && !nb_join(doc, source, &cell->source))
         return wrong(nb, name, source, e, "a cell's \"source\" is neither text nor lines of text");
     cell->is_code = json_is(doc, kind, "code");
-    cell->is_skipped = has_tag(doc, at, "skip-execution");
+    cell->is_skipped = has_tag(doc, at, "skip-execution") || has_tag(doc, at, "skip");
     cell->allows_errors = has_tag(doc, at, "raises-exception");
     return cell->is_code ? check_outputs(nb, json_get(doc, at, "outputs"), name, e) : 0;
 }
@@ -251,7 +251,6 @@ void notebook_free(struct notebook *nb)
     free(nb->version);
     buf_clear(&nb->parameters);
     buf_clear(&nb->language_info);
-    buf_clear(&nb->kernelspec);
     displays_clear(&nb->displays);
     widgets_free(nb->widgets);
     json_clear(&nb->doc);

@@ -64,7 +64,7 @@ void notebook_start(struct notebook *notebook, const struct notebook_options *op
 enum cell_action {
     CELL_RUN,
     CELL_SKIP_KIND,  /* no code cell */
-    CELL_SKIP_TAG,   /* tagged skip-execution */
+    CELL_SKIP_TAG,   /* tagged skip-execution, or skip as in Orchest */
     CELL_SKIP_BLANK, /* nothing but white space */
 };
 

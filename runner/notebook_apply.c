@@ -155,21 +155,7 @@ static void apply_widget_output(struct notebook *nb, const struct event *event)
 
 static void apply_kernel_ready(struct notebook *nb, const struct event *event)
 {
-    const struct json *doc = &event->doc;
-    json_at kernel = json_get(doc, 0, "kernel");
-    auto_free char *name = json_strdup(doc, json_get(doc, kernel, "name"));
-    auto_free char *display_name = json_strdup(doc, json_get(doc, kernel, "display_name"));
-    auto_free char *language = json_strdup(doc, json_get(doc, kernel, "language"));
-
-    keep_json(&nb->language_info, event, json_get(doc, 0, "language_info"), JSON_OBJECT);
-    if (!name)
-        return;
-    buf_reset(&nb->kernelspec);
-    buf_putc(&nb->kernelspec, '{');
-    json_put_member(&nb->kernelspec, "name", name);
-    json_put_member(&nb->kernelspec, "display_name", display_name ? display_name : name);
-    json_put_member(&nb->kernelspec, "language", language);
-    buf_putc(&nb->kernelspec, '}');
+    keep_json(&nb->language_info, event, json_get(&event->doc, 0, "language_info"), JSON_OBJECT);
 }
 
 static void apply_step_finished(struct notebook *nb, const struct event *event)

@@ -61,7 +61,6 @@ struct notebook {
     bool has_failed;
     uint32_t cells_total, cells_done;
     struct buf language_info; /* JSON of kernel_ready, or empty */
-    struct buf kernelspec;    /* the same, for a source that names none */
     struct displays displays;
     struct widgets *widgets;
 };

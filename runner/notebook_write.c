@@ -285,8 +285,6 @@ static void write_metadata(const void *user, unsigned depth, struct buf *out)
     auto_nb_object struct nb_object object = {0};
     auto_buf struct buf widgets = {0};
 
-    if (nb->kernelspec.len > 0)
-        nb_add_call(&object, "kernelspec", write_compact, &nb->kernelspec);
     nb_add_all(&object, &nb->doc, nb->metadata);
     nb_drop(&object, "orig_nbformat");
     nb_drop(&object, "orig_nbformat_minor");

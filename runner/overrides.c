@@ -38,11 +38,9 @@ static bool is_repeated(const struct override *overrides, size_t count, size_t i
     return false;
 }
 
-static void put_member(struct buf *out, const struct json *doc, json_at key)
+/* A member, with its name and value as they stand in their documents. */
+static void put_member(struct buf *out, struct str name, struct str value)
 {
-    struct str name = json_raw(doc, key);
-    struct str value = json_raw(doc, json_value(key));
-
     if (out->len > 0 && out->data[out->len - 1] != '{')
         buf_putc(out, ',');
     buf_put(out, name.text, name.len);
@@ -60,7 +58,7 @@ static void put_object(struct buf *out, const struct parameters *old, uint32_t s
     if (json_kind(old->doc, old->at) == JSON_OBJECT) {
         json_each (old->doc, old->at, key)
             if (!is_overridden(overrides, count, step, json_text(old->doc, key, &scratch)))
-                put_member(out, old->doc, key);
+                put_member(out, json_raw(old->doc, key), json_raw(old->doc, json_value(key)));
     }
     for (size_t i = 0; i < count; i++)
         if (overrides[i].step == step && !is_repeated(overrides, count, i))
@@ -116,22 +114,29 @@ void overrides_apply(const struct pipeline *pipeline, const struct override *ove
     buf_put(out, pipeline->doc.text + at, pipeline->doc.len - at);
 }
 
-void parameters_merge(const struct parameters *first, const struct parameters *second,
-                      struct buf *out)
+/* The value of a name that may have escapes in it; JSON_NONE: it has none. */
+static json_at find(const struct parameters *parameters, const struct json *doc, json_at key)
 {
     auto_buf struct buf name = {0};
-    struct buf object = {0}; /* apart, so that put_member sees where it starts */
+
+    json_string(doc, key, &name);
+    return json_get(parameters->doc, parameters->at, buf_text(&name));
+}
+
+void parameters_merge(const struct parameters *base, const struct parameters *over, struct buf *out)
+{
+    auto_buf struct buf object = {0}; /* apart, so that put_member sees where it starts */
 
     buf_putc(&object, '{');
-    json_each (first->doc, first->at, key)
-        put_member(&object, first->doc, key);
-    json_each (second->doc, second->at, key) {
-        json_string(second->doc, key, &name);
-        if (json_get(first->doc, first->at, buf_text(&name)) == JSON_NONE)
-            put_member(&object, second->doc, key);
-        buf_reset(&name);
+    json_each (base->doc, base->at, key) {
+        json_at value = find(over, base->doc, key);
+        put_member(&object, json_raw(base->doc, key),
+                   value == JSON_NONE ? json_raw(base->doc, json_value(key))
+                                      : json_raw(over->doc, value));
     }
+    json_each (over->doc, over->at, key)
+        if (find(base, over->doc, key) == JSON_NONE)
+            put_member(&object, json_raw(over->doc, key), json_raw(over->doc, json_value(key)));
     buf_putc(&object, '}');
     buf_put(out, object.data, object.len);
-    buf_clear(&object);
 }

@@ -10,7 +10,7 @@
 #include "runner/pipeline.h"
 
 struct override {
-    uint32_t step;     /* index in the pipeline, or STEP_NONE: a pipeline parameter */
+    uint32_t step; /* index in the pipeline, or STEP_NONE: a pipeline parameter */
     const char *name;
     struct str value; /* JSON */
 };
@@ -19,8 +19,9 @@ struct override {
 void overrides_apply(const struct pipeline *pipeline, const struct override *overrides,
                      size_t count, struct buf *out);
 
-/* Appends an object: the members of `first`, then those of `second` whose names `first` lacks. */
-void parameters_merge(const struct parameters *first, const struct parameters *second,
+/* Appends an object: the members of `base`, each with its value in `over` where that has one, then
+ * the rest of `over`. */
+void parameters_merge(const struct parameters *base, const struct parameters *over,
                       struct buf *out);
 
 #endif

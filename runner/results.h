@@ -1,11 +1,11 @@
 /* results: what steps hand to each other across runs.
  *
  * The results of a run lie in its own IO directory, which no other run shares:
- * IO/<step>/<name>.<format> with an index.json (the SDK writes them). When a step has succeeded they
- * become the newest results of that step of that pipeline in that project; a later run that leaves
- * the step out finds them in its own IO directory, with the run and time they stem from still in
- * the index. Results never change once they are written, so they are linked, not copied, where the
- * file system can. Keeps no state in memory.
+ * IO/<step>/<name>.<format> with an index.json (the SDK writes them). When a step has succeeded
+ * they become the newest results of that step of that pipeline in that project; a later run that
+ * leaves the step out finds them in its own IO directory, with the run and time they stem from
+ * still in the index. Results never change once they are written, so they are linked, not copied,
+ * where the file system can. Keeps no state in memory.
  */
 #ifndef SEGUE_RUNNER_RESULTS_H
 #define SEGUE_RUNNER_RESULTS_H

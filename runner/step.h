@@ -1,8 +1,8 @@
 /* step: one attempt of a step, inside its keeper, from task.json to the journal's last line.
  *
- * Reads the task, has the notebook or the script run (step_notebook.c, step_script.c), obeys "stop",
- * and ends with exactly one `step_finished` in the journal. Never looks at other steps and decides
- * neither on the step's time limit nor on retries: that is the engine's part.
+ * Reads the task, has the notebook or the script run (step_notebook.c, step_script.c), obeys
+ * "stop", and ends with exactly one `step_finished` in the journal. Never looks at other steps and
+ * decides neither on the step's time limit nor on retries: that is the engine's part.
  */
 #ifndef SEGUE_RUNNER_STEP_H
 #define SEGUE_RUNNER_STEP_H

@@ -8,8 +8,8 @@
 #include "base/loop.h"
 #include "kernel-gateway/keeper.h"
 #include "kernel-gateway/kernel.h"
-#include "runner/step_place.h"
 #include "runner/status.h"
+#include "runner/step_place.h"
 #include "runner/task.h"
 
 /* Why a step failed, as it stands in the journal. */

@@ -184,8 +184,7 @@ static char *find_interpreter(const struct step *step)
     char *found = NULL;
 
     if (task->kind == STEP_PYTHON &&
-        launch_find_kernelspec(&step->place.launch, name, "python", &spec, &ignored) ==
-            0 &&
+        launch_find_kernelspec(&step->place.launch, name, "python", &spec, &ignored) == 0 &&
         strcmp(spec.language, language_of(task->kind)) == 0)
         found = mem_strdup(spec.argv[0]);
     kernelspec_clear(&spec);

@@ -18,13 +18,13 @@
 
 /* Texts; NULL where there is none. */
 #define TASK_TEXTS(X)                                                                              \
-    X(attempt_id)    /* the mark of everything that is started */                                  \
-    X(state_id)      /* of the state directory */                                                  \
+    X(attempt_id) /* the mark of everything that is started */                                     \
+    X(state_id)   /* of the state directory */                                                     \
     X(run_uuid)                                                                                    \
     X(step_uuid)                                                                                   \
     X(pipeline_uuid)                                                                               \
-    X(source)        /* the notebook or script */                                                  \
-    X(output)        /* where the executed notebook goes */                                        \
+    X(source) /* the notebook or script */                                                         \
+    X(output) /* where the executed notebook goes */                                               \
     X(project_dir)                                                                                 \
     X(pipeline_file) /* the frozen definition, parameters merged in */                             \
     X(io_dir)        /* results of this run's steps */                                             \
@@ -45,7 +45,7 @@
     X(millicpus)      /* 0: no limit */                                                            \
     X(memory_bytes)   /* 0: no limit */                                                            \
     X(gpus)                                                                                        \
-    X(change_user)    /* 0 or 1 */                                                                 \
+    X(change_user) /* 0 or 1 */                                                                    \
     X(uid)                                                                                         \
     X(gid)
 

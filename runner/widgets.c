@@ -4,8 +4,8 @@
  * where the three names are members of the state too. Only models whose name is known are written:
  * of the others no opening was seen, and nothing could be made of them.
  *
- * What an Output widget has captured comes as events of its own, piece by piece. It counts from the
- * first piece on, until a program sets the widget's outputs itself. */
+ * What an Output widget has captured comes as events of its own, piece by piece; a program may set
+ * the widget's outputs as a whole. Both end in `captured`. */
 #include "runner/widgets.h"
 
 #include "base/map.h"
@@ -33,8 +33,7 @@ struct model {
     struct buffer *buffers;
     uint32_t buffer_count, buffer_capacity;
     bool is_output;
-    bool has_captured; /* `captured` counts, not the state's "outputs" */
-    struct cell_outputs captured;
+    struct cell_outputs captured; /* of an Output widget: counts for the state's "outputs" */
 };
 
 struct widgets {
@@ -184,7 +183,6 @@ static void merge_buffers(struct model *model, const struct json *doc, json_at p
 
 static void load_outputs(struct model *model, const struct json *doc, json_at outputs)
 {
-    model->has_captured = false;
     cell_outputs_clear(&model->captured, CLEAR_NOW);
     json_each (doc, outputs, output)
         cell_outputs_append(&model->captured, doc, output, DISPLAY_NONE);
@@ -223,7 +221,6 @@ void widgets_output(struct widgets *widgets, const struct json *doc, json_at eve
                                                  ? CLEAR_BEFORE_NEXT
                                                  : CLEAR_NOW);
     cell_outputs_append(&model->captured, doc, json_get(doc, event, "output"), DISPLAY_NONE);
-    model->has_captured = true;
     widgets->is_written = false;
 }
 
@@ -257,7 +254,7 @@ static void write_state(const void *user, unsigned depth, struct buf *out)
 
     for (uint32_t i = 0; i < model->value_count; i++)
         nb_add_call(&object, model->values[i].key, write_json, &model->values[i].json);
-    if (model->has_captured)
+    if (model->is_output)
         nb_add_call(&object, "outputs", write_captured, model);
     nb_object_write(&object, depth, out);
 }

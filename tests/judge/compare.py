@@ -3,9 +3,11 @@
 Left out or made equal: where streams were cut into pieces and how stdout and stderr interleave;
 colours in tracebacks; addresses and names of a kernel's temporary files; moments in
 metadata.execution (their names and form are compared); papermill's metadata, which nbclient does
-not write; random ids of widget models; cell ids that the input did not have. All else counts, floats included: they are compared as they are spelled.
+not write; random ids of widget models; cell ids that the input did not have; how a literal in an
+injected cell is escaped. All else counts, floats included: they are compared as they are spelled.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -113,7 +115,18 @@ def model_names(state):
     return names
 
 
-def normalise(node, with_ids, with_minor=True, not_finite=False):
+def meaning(cell):
+    """The source; of an injected cell in Python, which values it sets."""
+    source = joined(cell["source"])
+    if "injected-parameters" not in cell["metadata"].get("tags", []):
+        return source
+    try:
+        return ast.dump(ast.parse(source))
+    except SyntaxError:
+        return source
+
+
+def normalise(node, with_ids, not_finite=False):
     """The notebook as it is compared: plain dictionaries and lists."""
     metadata = dict(node["metadata"])
     metadata.pop("papermill", None)
@@ -135,7 +148,7 @@ def normalise(node, with_ids, with_minor=True, not_finite=False):
         cell = dict(cell)
         if not with_ids:
             cell.pop("id", None)
-        cell["source"] = joined(cell["source"])
+        cell["source"] = meaning(cell)
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k != "papermill"}
         if isinstance(times := cell["metadata"].get("execution"), dict):
             cell["metadata"]["execution"] = {
@@ -144,9 +157,8 @@ def normalise(node, with_ids, with_minor=True, not_finite=False):
         if "outputs" in cell:
             cell["outputs"] = _replace(outputs(cell["outputs"]), names)
         cells.append(cell)
-    result = {"metadata": metadata, "cells": cells, "nbformat": node["nbformat"]}
-    if with_minor:
-        result["nbformat_minor"] = node["nbformat_minor"]
+    version = {key: node[key] for key in ("nbformat", "nbformat_minor")}
+    result = {"metadata": metadata, "cells": cells, **version}
     return _without_not_finite(result) if not_finite else result
 
 
@@ -204,7 +216,6 @@ def compare(source, expected, actual, case):
     with_ids = has_good_ids(json.loads(source)) and not (case.parameters or case.pipeline_parameters)
     options = {
         "with_ids": with_ids,
-        "with_minor": not (case.parameters or case.pipeline_parameters),
         "not_finite": case.not_finite,
     }
     a = normalise(load(expected, case.exact_floats), **options)

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.parameterize import parameterize_notebook
@@ -14,6 +15,15 @@ from papermill.parameterize import parameterize_notebook
 # now and then waits for ever for a reply, most often while it plays the part of an Output widget.
 SECONDS = 60
 ATTEMPTS = 3
+
+
+class Manager(AsyncKernelManager):
+    """A queue with a limit, as jupyter_client has them, drops what does not fit and says nothing."""
+
+    def client(self, **kwargs):
+        client = super().client(**kwargs)
+        client.context.rcvhwm = 0
+        return client
 
 
 class Client(NotebookClient):
@@ -52,13 +62,31 @@ def inject(node, case):
     return node
 
 
+def is_run(cell):
+    tags = cell.metadata.get("tags", [])
+    skipped = "skip" in tags or "skip-execution" in tags
+    return cell.cell_type == "code" and cell.source.strip() and not skipped
+
+
+def prepare(node):
+    """What Segue does otherwise than nbclient on its own, and like papermill: it writes nbformat
+    4.5, and clears the cells that are to run before the first one runs, so that a failed copy
+    shows nothing stale."""
+    node = nbformat.v4.upgrade(node, 4, node.nbformat_minor)
+    for cell in filter(is_run, node.cells):
+        cell.outputs, cell.execution_count = [], None
+        cell.metadata.pop("execution", None)
+    return node
+
+
 async def execute(case, text, directory, env, sockets):
     """`sockets`: a short path for the kernel's own. (With TCP, nbclient chooses ports that somebody
     else may take before the kernel does.)"""
-    node = inject(nbformat.reads(text, as_version=4), case)
+    node = prepare(inject(nbformat.reads(text, as_version=4), case))
     client = Client(
         node,
         kernel_name=case.kernel,
+        kernel_manager_class=Manager,
         resources={"metadata": {"path": str(directory)}},
         timeout=None,
         startup_timeout=SECONDS,
@@ -68,7 +96,6 @@ async def execute(case, text, directory, env, sockets):
     )
     client.create_kernel_manager()
     client.km.transport, client.km.ip = "ipc", f"{sockets}/k"
-    client.km.context.rcvhwm = 0  # a queue with a limit drops what does not fit, and says nothing
     status, cause, ename = "SUCCESS", None, None
     task = asyncio.ensure_future(client.async_execute(env=env))
     done, _ = await asyncio.wait({task}, timeout=SECONDS)

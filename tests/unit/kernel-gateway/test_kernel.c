@@ -99,7 +99,8 @@ static void execute(struct fake *fake, const struct message *request)
 
 static void shut_down(struct fake *fake, enum channel channel, const struct message *request)
 {
-    if (plays(fake, "ignores-shutdown"))
+    if (plays(fake, "ignores-shutdown") ||
+        (plays(fake, "obeys-control") && channel == CHANNEL_SHELL))
         return;
     must(peer_reply(&fake->peer, channel, request, "shutdown_reply", STR("{\"status\":\"ok\"}")));
     if (plays(fake, "lingers-open"))
@@ -184,11 +185,11 @@ struct fixture {
     struct kernel_options options;
     struct kernel *kernel;
     unsigned ready;
-    unsigned messages[CHANNEL_COUNT];
-    unsigned streams;
+    unsigned seen[MESSAGE_SHUTDOWN_REPLY + 1]; /* by type */
+    struct uuid request;
+    bool has_answer; /* an execute_reply to it */
     char *info_env;
     char *info_parent;
-    struct message last;
     struct buf output;
     bool has_ended;
     struct kernel_end end;
@@ -205,11 +206,10 @@ static void on_ready(void *user, const struct json *info)
 static void on_message(void *user, enum channel channel, struct message *message)
 {
     struct fixture *fixture = user;
-    fixture->messages[channel]++;
-    if (message->type == MESSAGE_STREAM)
-        fixture->streams++;
-    message_clear(&fixture->last);
-    message_move(&fixture->last, message);
+    (void)channel;
+    fixture->seen[message->type]++;
+    if (message->type == MESSAGE_EXECUTE_REPLY && message_is_child_of(message, &fixture->request))
+        fixture->has_answer = true;
 }
 
 static void on_output(void *user, int fd, const char *data, size_t len)
@@ -279,7 +279,6 @@ static int tear_down(void **state)
     struct err e;
     kernel_free(fixture->kernel);
     loop_free(fixture->loop);
-    message_clear(&fixture->last);
     buf_clear(&fixture->output);
     free(fixture->info_env);
     free(fixture->info_parent);
@@ -335,14 +334,19 @@ static void run_until_output(struct fixture *fixture, const char *text)
     assert_non_null(strstr(buf_text(&fixture->output), text));
 }
 
-static struct uuid send_execute(struct fixture *fixture)
+static void run_until_seen(struct fixture *fixture, enum message_type type)
 {
-    struct uuid id = {0};
+    while (fixture->seen[type] == 0)
+        step(fixture);
+}
+
+static void send_execute(struct fixture *fixture)
+{
     struct err e;
     const struct outgoing message = {.msg_type = "execute_request",
                                      .content = STR("{\"code\":\"\"}")};
-    assert_int_equal(kernel_send(fixture->kernel, CHANNEL_SHELL, &message, &id, &e), 0);
-    return id;
+    assert_int_equal(kernel_send(fixture->kernel, CHANNEL_SHELL, &message, &fixture->request, &e),
+                     0);
 }
 
 static void lives_and_shuts_down(void **state)
@@ -356,15 +360,14 @@ static void lives_and_shuts_down(void **state)
     auto_free char *pid = mem_printf("%d", (int)getpid());
     assert_string_equal(fixture->info_parent, pid);
 
-    struct uuid id = send_execute(fixture);
-    while (fixture->last.type != MESSAGE_EXECUTE_REPLY)
-        step(fixture);
-    assert_true(message_is_child_of(&fixture->last, &id));
+    send_execute(fixture);
+    run_until_seen(fixture, MESSAGE_EXECUTE_REPLY);
+    assert_true(fixture->has_answer);
 
     kernel_shutdown(fixture->kernel);
     assert_int_equal(kernel_state(fixture->kernel), KERNEL_STOPPING);
     run_until_ended(fixture, KERNEL_PROGRAM_ENDED, KERNEL_STOPPING);
-    assert_int_equal(fixture->streams, 1);
+    assert_int_equal(fixture->seen[MESSAGE_STREAM], 1);
     assert_non_null(strstr(buf_text(&fixture->output), "exit handler"));
     assert_false(fixture->end.launch.by_signal);
     assert_int_equal(fixture->end.launch.code, 0);
@@ -426,7 +429,7 @@ static void last_words_come_before_the_end(void **state)
     run_until_ready(fixture);
     send_execute(fixture);
     run_until_ended(fixture, KERNEL_PROGRAM_ENDED, KERNEL_READY);
-    assert_int_equal(fixture->streams, DYING_WORDS);
+    assert_int_equal(fixture->seen[MESSAGE_STREAM], DYING_WORDS);
     assert_int_equal(fixture->end.launch.code, 7);
     assert_non_null(strstr(fixture->end.text, "died"));
 }
@@ -451,6 +454,16 @@ static void hang_at_exit_is_killed(void **state)
     assert_int_equal(fixture->end.launch.code, SIGKILL); /* it ignores SIGTERM */
 }
 
+static void shutdown_insists_on_control(void **state)
+{
+    struct fixture *fixture = *state;
+    start_fake(fixture, "obeys-control");
+    run_until_ready(fixture);
+    kernel_shutdown(fixture->kernel);
+    run_until_ended(fixture, KERNEL_PROGRAM_ENDED, KERNEL_STOPPING);
+    assert_int_equal(fixture->seen[MESSAGE_SHUTDOWN_REPLY], 1);
+}
+
 static void unanswered_shutdown_is_terminated(void **state)
 {
     struct fixture *fixture = *state;
@@ -467,8 +480,7 @@ static void kill_cuts_a_shutdown_short(void **state)
     start_fake(fixture, "lingers-open");
     run_until_ready(fixture);
     kernel_shutdown(fixture->kernel);
-    while (fixture->last.type != MESSAGE_SHUTDOWN_REPLY)
-        step(fixture);
+    run_until_seen(fixture, MESSAGE_SHUTDOWN_REPLY);
     kernel_kill(fixture->kernel);
     run_until_ended(fixture, KERNEL_KILLED, KERNEL_STOPPING);
 }
@@ -500,8 +512,7 @@ static void interrupt_by_message(void **state)
     run_until_ready(fixture);
     kernel_interrupt(fixture->kernel);
     run_until_output(fixture, "interrupt_request");
-    while (fixture->last.type != MESSAGE_INTERRUPT_REPLY)
-        step(fixture);
+    run_until_seen(fixture, MESSAGE_INTERRUPT_REPLY);
     assert_null(strstr(buf_text(&fixture->output), "SIGINT"));
 }
 
@@ -573,6 +584,7 @@ int main(int argc, char **argv)
         KERNEL(last_words_come_before_the_end),
         KERNEL(broken_connection_is_an_end),
         KERNEL(hang_at_exit_is_killed),
+        KERNEL(shutdown_insists_on_control),
         KERNEL(unanswered_shutdown_is_terminated),
         KERNEL(kill_cuts_a_shutdown_short),
         KERNEL(shutdown_while_starting_kills),

@@ -472,7 +472,7 @@ static void the_kernel_describes_its_language(void **state)
     CHECK(with, "{'name':'mine'}", "metadata", "kernelspec");
     start(without);
     apply(without, READY);
-    CHECK(without, "{'display_name':'K','language':'l','name':'k'}", "metadata", "kernelspec");
+    CHECK(without, "{'name':'l','version':'2'}", "metadata", "language_info");
 }
 
 static void clear_output_clears_a_cell(void **state)

@@ -269,7 +269,7 @@ static void set_capture(struct fixture *f, const char *id, const char *request)
 #define CAPTURED(id, it) "{'event':'widget_output','comm_id':'" id "','output':" it "}\n"
 #define TOLD(id, list)                                                                             \
     "{'comm_id':'" id "','data':{'method':'update','state':{'outputs':" list "},'buffer_paths':[]" \
-                                                                             "}}"
+    "}}"
 
 static void print(struct fixture *f, const char *text)
 {
