@@ -1,12 +1,19 @@
-# Segue: `make demo` and `make test` do everything on a bare Debian 12. `make help` lists the rest.
+# Segue: `make demo` and `make test` do everything on a bare Debian 12; `make help` lists the rest.
 #
 # One archive holds every object but the mains; programs, unit tests and fuzz targets link what
-# they need of it. Each VARIANT (debug, release, asan, tsan, cover) builds into its own folder.
+# they need of it. Each VARIANT (debug, release, asan, tsan, cover, fuzz) builds into its own
+# folder. What a target needs of packages and Python modules is installed before it is first built,
+# and a stamp in build/ remembers that. CI=true makes warnings and skipped tests errors.
 
 VARIANT ?= debug
 B := build/$(VARIANT)
 CC ?= cc
 PYTHON ?= python3
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+Q := $(if $(V),,@)
+MAKEFLAGS += --no-print-directory
+export PYTHON
 
 CSTD := -std=gnu17 -D_GNU_SOURCE -I. -pthread
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
@@ -14,47 +21,170 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch
 ifdef CI
 WARN += -Werror
 endif
+JUMPS_x86_64  := -fcf-protection
+JUMPS_aarch64 := -mbranch-protection=standard
+# A sanitizer's checks hide from gcc which lengths are possible: format-truncation is then a guess.
 FLAGS_debug   := -O1 -g -fno-omit-frame-pointer
 FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
-                 -fcf-protection -fPIE
-FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+                 $(JUMPS_$(shell uname -m)) -fPIE
+FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=all -Wno-format-truncation
+FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -Wno-format-truncation
 FLAGS_cover   := -O0 -g --coverage
 FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                  -fno-sanitize-recover=all
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
-LIBS := -lzmq -lcurl -ljansson -lsqlite3 -lcrypto -lm
+LIBS := -lzmq -lcurl -lmicrohttpd -ljansson -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard base/*.c kernel-gateway/*.c runner/*.c api/*.c)))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+FUZZ    := $(patsubst tests/fuzz/%.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+C_FILES  = $(sort $(wildcard $(foreach at,base kernel-gateway runner api tests/unit/* tests/fuzz, \
+                                 $(at)/*.c $(at)/*.h)))
+VENV := build/venv
+PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/python -m pytest \
+         -c tests/pytest.ini -p support.loud_skips --junitxml=build/results/$@.xml
 
-all: $(B)/segue
+help: ## this list
+	@echo "make TARGET [VARIANT=debug|release|asan|tsan|cover] [CI=true] [PYTHON=python3] [JOBS=N] [V=1]"
+	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+	    printf '  %-12s %s\n' "$$name" "$$what"; done
 
-$(LIBRARY): $(SOURCES:%.c=$(B)/%.o)
-	@rm -f $@ && ar rcs $@ $^
+# ------------------------------------------------------------------------------------------ building
+
+.DEFAULT_GOAL := all
+all: $(B)/segue ## the program, as build/VARIANT/segue (VARIANT=debug)
 
 $(B)/segue: $(B)/api/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	@echo "link    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(B)/%.o: %.c
+$(LIBRARY): $(SOURCES:%.c=$(B)/%.o) $(B)/sources
+	@rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+$(B)/%.o: %.c $(B)/flags | build/packages/build
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	@echo "compile $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
-# A unit test may have helpers beside it: tests/unit/*/<name>.c that do not start with test_ are in
-# no test by themselves; a test that needs one includes it.
+# A unit test may have helpers beside it: a tests/unit/*/*.c that does not start with test_ is no
+# program; a test that needs one includes it.
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	@echo "link    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
-# make unit            all unit tests;  make unit ONLY=runner/test_plan   one of them
-check: unit
+$(B)/tests/unit/%.o: | build/packages/cmocka
+
+$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBRARY)
+	@echo "link    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# A file that changes when what it says does: flags for the objects, the list of sources for the
+# archive, which would keep a deleted one's object.
+remember = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+$(B)/flags: FORCE
+	$(call remember,$(CC) $(CFLAGS_ALL))
+$(B)/sources: FORCE
+	$(call remember,$(SOURCES))
+
+install: ## the release into PREFIX=/usr/local, below DESTDIR
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/segue"
+	install -m 755 build/release/segue "$(DESTDIR)$(PREFIX)/bin/segue"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/segue/python"
+	cd runner/sdk/python && find . -name '*.py' -exec \
+	    install -D -m 644 '{}' "$(abspath $(DESTDIR)$(PREFIX))/share/segue/python/{}" \;
+
+clean: ## removes what was built; keeps the Python modules and Docker images of build/
+	find build -mindepth 1 -maxdepth 1 ! -name venv ! -name docker ! -name packages \
+	    -exec rm -rf {} +
+
+# ---------------------------------------------------------- packages and Python modules, if missing
+
+build/packages/%: .ci/packages.sh
+	@.ci/packages.sh $*
+	@mkdir -p $(@D) && touch $@
+
+$(VENV)/made: | build/packages/python
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+$(VENV)/%.installed: %/requirements.txt $(VENV)/made
+	@echo "installing the Python modules of $< into $(VENV)"
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# ----------------------------------------------------------------------------------------- the demo
+
+demo: $(VENV)/examples.installed ## runs examples/wine; with LAUNCHER=docker in containers
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	@examples/demo.sh $(or $(LAUNCHER),process)
+
+# -------------------------------------------------------------------------------------------- tests
+
+test: ## installs, builds and tests everything, Docker included
+	@MAKE="$(MAKE)" JOBS=$(JOBS) tests/run_all.sh
+
+check: unit ## unit tests of the C code (ONLY=runner/test_plan: one of them)
 unit: $(if $(ONLY),$(B)/unit/$(ONLY),$(UNIT))
-	@for t in $^; do echo "== $$t"; $$t || exit 1; done
+	@tests/run_unit.sh $(VARIANT) $^
 
-.PHONY: all check unit
+check-asan: ## unit tests with address and undefined-behaviour sanitizers
+	@$(MAKE) -j$(JOBS) VARIANT=asan check
+check-tsan: ## unit tests with the thread sanitizer
+	@$(MAKE) -j$(JOBS) VARIANT=tsan check
+
+fuzz: build/packages/fuzz ## FUZZ_RUNS=20000 inputs for each fuzz target
+	@$(MAKE) -j$(JOBS) VARIANT=fuzz CC=clang fuzz-targets
+fuzz-targets: $(FUZZ)
+	@tests/run_fuzz.sh $^
+
+sdk: $(VENV)/tests.installed ## tests of the Python module for steps, and of the tools in tests/
+	$(PYTEST) tests/unit/sdk tests/tools
+integration: $(VENV)/tests.installed $(B)/segue build/packages/integration ## tests of the program
+	$(PYTEST) tests/fakes tests/integration --ignore=tests/integration/test_docker.py
+judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and by segue, compared
+	$(PYTEST) tests/judge
+docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine ## tests in a Docker engine of their own
+	@$(MAKE) -j$(JOBS) $(B)/segue $(B)/unit/kernel-gateway/test_launch_docker
+	@tests/run_in_engine.sh $(MAKE) docker-test-inside
+docker-test-inside: images
+	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/test_launch_docker
+	$(PYTEST) tests/integration/test_docker.py
+
+bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbclient, papermill and others
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	$(VENV)/bin/python tests/bench/bench.py --segue build/release/segue --out build/bench.json
+
+cover: build/packages/cover ## line coverage of the unit tests
+	@$(MAKE) -j$(JOBS) VARIANT=cover check
+	@tests/run_cover.sh build/cover
+
+# ------------------------------------------------------------------------------------ source checks
+
+layers: build/packages/python ## fails on an #include against the architecture
+	@$(PYTHON) tests/layers.py
+
+fmt: build/packages/format ## formats the C code; CHECK=1: only says what is not formatted
+	@clang-format $(if $(CHECK),--dry-run --Werror,-i) $(C_FILES)
+
+tidy: build/packages/tidy build/packages/build build/packages/cmocka ## clang-tidy on the C code
+	@printf '%s\n' $(filter %.c,$(C_FILES)) | grep -v ^tests/ | \
+	    xargs -P $(JOBS) -n 4 clang-tidy --quiet --warnings-as-errors='*' -- $(CSTD)
+
+hardening: ## checks that the release is hardened as it was asked to be
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	@tests/run_hardening.sh build/release/segue
+
+include images/images.mk
+
+FORCE:
+.PHONY: FORCE all bench check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
+        fuzz-targets hardening help install integration judge layers sdk test tidy unit
 .SECONDARY:
+.DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

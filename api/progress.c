@@ -413,6 +413,8 @@ void progress_end(struct progress *progress)
            status_name(run_status(run)), colour(progress, PLAIN), text + strspn(text, " "),
            run_count(run, STATUS_SUCCESS), run_count(run, STATUS_FAILURE),
            run_count(run, STATUS_ABORTED));
-    printf("executed notebooks: %s/executed\n", live_run_dir(progress->live));
+    const char *output = live_run_submission(progress->live)->output_dir;
+    printf("executed notebooks: %s%s\n", output ? output : live_run_dir(progress->live),
+           output ? "" : "/executed");
     fflush(stdout);
 }

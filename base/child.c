@@ -65,11 +65,13 @@ struct launch {
 
 /* --- in the child --- */
 
+/* Past glibc: it refuses the two signals that it keeps for itself, and the children of its
+ * posix_spawn (those of make, for one) ignore these. */
 static void reset_signals(void)
 {
-    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    const uint64_t standard[4] = {0}; /* the kernel's struct sigaction: SIG_DFL, no flags */
     for (int i = 1; i < NSIG; i++)
-        sigaction(i, &standard, NULL); /* some cannot be set; those cannot be ignored either */
+        syscall(SYS_rt_sigaction, i, standard, NULL, sizeof(uint64_t)); /* KILL and STOP stay */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

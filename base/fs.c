@@ -226,16 +226,24 @@ static int make_directory(const char *path, mode_t mode, struct err *e)
     return err_errno(e, failure, "cannot make directory \"%s\"", path);
 }
 
+/* What is missing is usually just the end, so it begins there: parts are cut off until one is
+ * there, and put back one by one. */
 int fs_mkdirs(const char *path, mode_t mode, struct err *e)
 {
     auto_free char *part = mem_strdup(path);
-    for (char *slash = part; (slash = strchr(slash, '/')); slash++) {
-        *slash = 0;
-        if (slash > part && make_directory(part, mode, e) < 0)
+    size_t len = strlen(part);
+    while (make_directory(part, mode, e) < 0) {
+        char *slash = strrchr(part, '/');
+        if (e->code != ERR_NOT_FOUND || !slash || slash == part)
             return -1;
-        *slash = '/';
+        *slash = 0;
     }
-    return make_directory(part, mode, e);
+    for (size_t end; (end = strlen(part)) < len;) {
+        part[end] = '/';
+        if (make_directory(part, mode, e) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* A tree is emptied in one walk with a descriptor for each level, every step relative to one of

@@ -80,7 +80,7 @@ static void drop_client(struct client *client)
 
 static void obey(struct keeper *keeper, const char *command)
 {
-    if (strncmp(command, "stop ", 5) == 0)
+    if (strncmp(command, "stop ", 5) == 0 && command[5])
         keeper->events->stop(keeper->user, cause_of_name(command + 5));
 }
 

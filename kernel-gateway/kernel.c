@@ -36,7 +36,7 @@
  * SIGTERM. */
 #define ASKED_MS      500
 #define INSISTED_MS   1000
-#define EXITING_MS    10000
+#define EXITING_MS    5000
 #define CLOSED_MS     300
 #define TERMINATED_MS 500
 
@@ -44,7 +44,7 @@
  * flushes files, which takes longer the busier the machine is. It is looked at every CLOSED_MS and
  * hangs when it used no CPU time in between; where that cannot be seen (containers) it just gets
  * some rounds. */
-#define CLOSED_ROUNDS       (EXITING_MS / CLOSED_MS)
+#define CLOSED_ROUNDS       (10000 / CLOSED_MS)
 #define CLOSED_ROUNDS_BLIND 5
 
 /* How long the sockets of a program that has ended may stay open: a process that it forked can hold

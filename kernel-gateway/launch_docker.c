@@ -219,6 +219,13 @@ static void take_state(struct container *container, const struct json *doc, json
     launch_end_describe(end);
 }
 
+/* One that somebody removes by force was killed first: its exit status is known already. */
+static bool has_ended(const struct json *doc, json_at status)
+{
+    return json_is(doc, status, "exited") || json_is(doc, status, "dead") ||
+           json_is(doc, status, "removing");
+}
+
 static void take_answer(struct container *container)
 {
     auto_json struct json doc = {0};
@@ -228,8 +235,7 @@ static void take_answer(struct container *container)
     json_at state = JSON_NONE;
     if (json_parse(&doc, text, JSON_TOLERANT, NULL, &ignored) == 0)
         state = json_get(&doc, 0, "State");
-    if (json_is(&doc, json_get(&doc, state, "Status"), "exited") ||
-        json_is(&doc, json_get(&doc, state, "Status"), "dead")) {
+    if (has_ended(&doc, json_get(&doc, state, "Status"))) {
         take_state(container, &doc, state);
         drain(container);
     } else if (state != JSON_NONE) {

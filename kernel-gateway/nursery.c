@@ -4,7 +4,9 @@
  * another process. Requests and answers alternate: one in flight. */
 #include "kernel-gateway/nursery.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "kernel-gateway/wire.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #define NURSERY_FD 3 /* the socket's number in the nursery */
 #define MAX_FDS    3
@@ -194,11 +197,22 @@ static int become_keeper(int socket_fd, const char *directory, const int *fds, s
     return run(&birth);
 }
 
+/* What libraries set up at their first use (OpenSSL its tables, ZeroMQ a look at /etc/protocols,
+ * libc the time zone) is done once, here, instead of in every keeper. None of it starts a thread.
+ */
+static void warm_up(void)
+{
+    wire_key_free(wire_key_new("any"));
+    zmq_ctx_term(zmq_ctx_new());
+    time_text_now();
+}
+
 int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
 {
     signal(SIGCHLD, SIG_IGN); /* the kernel reaps the keepers */
     fcntl(socket_fd, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_NAME, "segue-nursery");
+    warm_up();
 
     for (;;) {
         char directory[PATH_MAX];

@@ -96,7 +96,7 @@ struct executed *executed_new(const struct submission *submission, const char *r
             continue;
         copy->source = submission_source(submission, i);
         copy->relative = relative_path(submission, i);
-        if (map_add(&taken, str_of(copy->relative), i) != MAP_NONE) {
+        while (map_add(&taken, str_of(copy->relative), i) != MAP_NONE) {
             char *unique = with_uuid(copy->relative, step->uuid);
             free(copy->relative);
             copy->relative = unique;
@@ -146,9 +146,9 @@ static int deliver_to_output(const struct executed *executed, const struct copy 
 
 static int deliver_in_place(struct executed *executed, const struct copy *copy, struct err *e)
 {
-    struct fingerprint now = look_at(copy->source);
+    struct fingerprint before = copy->seen, now = look_at(copy->source);
 
-    if (!is_same(&now, &copy->seen))
+    if (!is_same(&now, &before))
         return err_set(e, ERR_CONFLICT,
                        "\"%s\" was changed while the run was going on; it is left as it is, the "
                        "executed copy is \"%s\"",
@@ -156,12 +156,10 @@ static int deliver_in_place(struct executed *executed, const struct copy *copy, 
     if (fs_copy(copy->path, copy->source, 0644, e) < 0)
         return -1;
     now = look_at(copy->source);
-    for (uint32_t i = 0; i < executed->submission->plan->count; i++) {
-        struct copy *other = &executed->copies[i];
-        if (other->source && strcmp(other->source, copy->source) == 0)
-            other->seen = now; /* a step that runs the same notebook must not take us for somebody
-                                  else */
-    }
+    /* A step that runs the same notebook, by whatever name, must not take us for somebody else. */
+    for (uint32_t i = 0; i < executed->submission->plan->count; i++)
+        if (is_same(&executed->copies[i].seen, &before))
+            executed->copies[i].seen = now;
     return 0;
 }
 

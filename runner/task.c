@@ -53,6 +53,10 @@ int task_parse(struct task *task, struct str text, struct err *e)
     *task = (struct task){0};
     if (json_parse(&doc, text, JSON_TOLERANT, NULL, e) < 0)
         return err_prefix(e, "cannot read the task");
+    json_at given = json_get(&doc, 0, "parameters");
+    if (json_kind(&doc, 0) != JSON_OBJECT ||
+        (given != JSON_NONE && json_kind(&doc, given) != JSON_OBJECT))
+        return err_set(e, ERR_INVALID, "cannot read the task: it and its parameters are objects");
 #define X(name) task->name = json_strdup(&doc, json_get(&doc, 0, #name));
     TASK_TEXTS(X)
 #undef X
@@ -60,7 +64,7 @@ int task_parse(struct task *task, struct str text, struct err *e)
     TASK_NUMBERS(X)
 #undef X
     task->env = texts_of(&doc, json_get(&doc, 0, "env"));
-    struct str parameters = json_raw(&doc, json_get(&doc, 0, "parameters"));
+    struct str parameters = json_raw(&doc, given);
     if (!parameters.text)
         parameters = STR("{}");
     char *copy = mem_strndup(parameters.text, parameters.len);

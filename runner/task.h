@@ -65,6 +65,8 @@ void task_clear(struct task *task); /* an all-zero task is cleared already */
 /* The text of task.json. */
 void task_encode(const struct task *task, struct buf *out);
 
+/* Unknown members are passed over, missing ones are NULL or 0. ERR_INVALID: not a JSON object, or its
+ * parameters are none; the task is cleared then. */
 int task_parse(struct task *task, struct str text, struct err *e);
 
 #endif

@@ -62,7 +62,8 @@ def environment(state, jupyter_path, **more):
 
 def processes_of(mark):
     """Live processes of a run: those that carry SEGUE_ATTEMPT, or are keepers, and name `mark` (a
-    directory of this test alone, with something below it) in their environment or command line. Returns {pid: command line}."""
+    directory of this test alone, with something below it) in their environment or command line.
+    Returns {pid: name and command line}."""
     mark = os.fsencode(f"{mark}/")
     found = {}
     for entry in Path("/proc").iterdir():
@@ -70,7 +71,8 @@ def processes_of(mark):
             continue
         try:
             environ = (entry / "environ").read_bytes()
-            command = (entry / "cmdline").read_bytes()
+            # A keeper is forked, not executed: only its name is its own.
+            command = (entry / "comm").read_bytes().strip() + b" " + (entry / "cmdline").read_bytes()
             state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except (OSError, IndexError):
             continue

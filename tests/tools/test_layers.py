@@ -1,0 +1,71 @@
+"""tests/layers.py: finds each kind of wrong include, and only those."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKER = Path(__file__).resolve().parents[1] / "layers.py"
+
+GOOD = {
+    "base/json.h": "",
+    "base/json.c": '#include "base/json.h"\n#include "base/json_internal.h"\n#include <stdio.h>\n',
+    "base/json_internal.h": '#include "base/json.h"\n',
+    "base/http.c": "#include <curl/curl.h>\n",
+    "kernel-gateway/wire.h": '#include "base/json.h"\n',
+    "kernel-gateway/channels.c": '#include "kernel-gateway/wire.h"\n#include <zmq.h>\n',
+    "runner/plan.h": '#include "base/json.h"\n',
+    "runner/run.h": '#include "runner/plan.h"\n',
+    "runner/plan.c": '#include "runner/plan.h"\n#include "kernel-gateway/wire.h"\n',
+    "runner/store.c": "#include <sqlite3.h>\n",
+    "runner/store_inner.h": "#include <sqlite3.h>\n",
+    "api/main.c": '#include "runner/run.h"\n#include <microhttpd.h>\n',
+}
+
+PLANTED = {
+    "base above": ("base/json.c", '#include "runner/plan.h"', "lies above"),
+    "gateway above": ("kernel-gateway/wire.h", '#  include "runner/plan.h"', "lies above"),
+    "runner above": ("runner/plan.c", '#include "api/main.h"', "lies above"),
+    "not from the root": ("runner/plan.c", '#include "run.h"', "not named from the root"),
+    "a source": ("runner/plan.c", '#include "runner/run.c"', "not a header"),
+    "header circle": ("base/json.h", '#include "base/json_internal.h"', "circle of headers"),
+    "long header circle": ("runner/plan.h", '#include "runner/run.h"', "circle of headers"),
+    "header of itself": ("runner/plan.h", '#include "runner/plan.h"', "circle of headers"),
+    "module circle": ("runner/plan.c", '#include "runner/run.h"', "circle of modules"),
+    "microhttpd": ("runner/run.h", "#include <microhttpd.h>", "belongs to api/"),
+    "zmq": ("runner/plan.c", "#include <zmq.h>", "belongs to kernel-gateway/"),
+    "curl": ("kernel-gateway/wire.h", "#include <curl/curl.h>", "belongs to base/http"),
+    "sqlite": ("runner/plan.c", "#include <sqlite3.h>", "belongs to runner/store"),
+}
+
+
+def check(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return subprocess.run([sys.executable, CHECKER, root], capture_output=True, text=True)
+
+
+def test_good(tmp_path):
+    done = check(tmp_path, GOOD)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted(tmp_path, name):
+    file, line, said = PLANTED[name]
+    done = check(tmp_path, {**GOOD, file: GOOD[file] + line + "\n"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    faults = done.stdout.splitlines()[:-1]
+    assert any(said in fault for fault in faults), faults
+    place = f"{file}:{GOOD[file].count(chr(10)) + 1}: "
+    if "circle" not in said:
+        assert [fault[: len(place)] for fault in faults] == [place]
+
+
+def test_not_a_tree(tmp_path):
+    done = check(tmp_path, {"base/json.h": ""})
+    assert done.returncode == 1
+    assert "no folder" in done.stderr
