@@ -28,6 +28,7 @@ struct attempt {
     struct journal_cursor cursor;
     struct loop_source *socket_source, *exit_source, *kill_timer;
     bool is_gone;
+    bool was_born;
 };
 
 void attempt_mark(char mark[11])
@@ -197,6 +198,7 @@ int attempt_start(struct attempt **ret_attempt, const struct attempt_world *worl
         return err_prefix(e, "cannot start the step");
     }
     attempt->is_gone = false;
+    attempt->was_born = true;
     watch(attempt);
     *ret_attempt = attempt;
     return 0;
@@ -229,6 +231,15 @@ bool attempt_is_gone(const struct attempt *attempt)
     return attempt->is_gone;
 }
 
+/* Of what the keeper started: then the way back to it stays for the next start. */
+static bool may_be_left(const struct attempt *attempt)
+{
+    auto_free char *link = fs_join(attempt->socket_dir, "attempt");
+    struct stat st;
+
+    return lstat(link, &st) == 0;
+}
+
 void attempt_free(struct attempt *attempt)
 {
     struct err ignored;
@@ -243,8 +254,7 @@ void attempt_free(struct attempt *attempt)
     if (attempt->keeper.pidfd >= 0)
         close(attempt->keeper.pidfd);
     journal_cursor_close(&attempt->cursor);
-    if (attempt->is_gone) /* sockets are of no use any more; what cannot be removed is left to the
-                             next start */
+    if (attempt->is_gone && !(attempt->was_born && may_be_left(attempt)))
         fs_remove_tree(attempt->socket_dir, &ignored);
     free(attempt->socket_dir);
     free(attempt);

@@ -23,25 +23,28 @@ static int read_task(const char *directory, struct task *task, struct err *e)
     return task_parse(task, (struct str){text.data, text.len}, e);
 }
 
+void recover_forget(const struct task *task)
+{
+    auto_free char *directory = fs_dirname(task->socket_dir);
+    auto_free char *link = fs_join(directory, "attempt");
+
+    unlink(link);
+}
+
 /* The executed copy as the keeper would have left it, had it come to the end. */
-static int complete_notebook(const char *directory, struct err *e)
+static int complete_notebook(const char *directory, const struct task *task, struct err *e)
 {
     auto_free char *journal = fs_join(directory, KEEPER_JOURNAL);
     struct notebook *notebook = NULL;
-    struct task task;
 
-    if (read_task(directory, &task, e) < 0)
-        return -1;
-    int result = 0;
-    if (task.kind == STEP_NOTEBOOK) {
-        result = notebook_of_task(&task, &notebook, e);
-        if (result == 0)
-            result = notebook_replay(notebook, journal, e);
-        if (result == 0)
-            result = notebook_save(notebook, &task, e);
-        notebook_free(notebook);
-    }
-    task_clear(&task);
+    if (task->kind != STEP_NOTEBOOK)
+        return 0;
+    int result = notebook_of_task(task, &notebook, e);
+    if (result == 0)
+        result = notebook_replay(notebook, journal, e);
+    if (result == 0)
+        result = notebook_save(notebook, task, e);
+    notebook_free(notebook);
     return result;
 }
 
@@ -49,9 +52,16 @@ int recover_attempt(const char *directory, const char *mark, enum launcher_kind 
                     struct err *e)
 {
     struct err second;
+    struct task task;
     int cleaned = launch_clean(launcher, mark, e);
-    int completed = complete_notebook(directory, cleaned < 0 ? &second : e);
+    struct err *rest = cleaned < 0 ? &second : e;
 
+    if (read_task(directory, &task, rest) < 0)
+        return -1;
+    if (cleaned == 0)
+        recover_forget(&task);
+    int completed = complete_notebook(directory, &task, rest);
+    task_clear(&task);
     return cleaned < 0 || completed < 0 ? -1 : 0;
 }
 

@@ -10,11 +10,15 @@
 
 #include "base/err.h"
 #include "kernel-gateway/launch.h"
+#include "runner/task.h"
 
 /* One attempt whose keeper is gone: ends what it started, completes the executed copy. Errors: the
  * first thing that could not be done; the rest is done all the same. */
 int recover_attempt(const char *directory, const char *mark, enum launcher_kind launcher,
                     struct err *e);
+
+/* Nothing is left of what the task's attempt started: no start need look for it any more. */
+void recover_forget(const struct task *task);
 
 /* Every state directory below `root` that an engine left behind without ending its attempts. What
  * cannot be cleared (an engine of Docker that does not answer) is left for the next time. */

@@ -4,8 +4,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* As root, kernels run as the project's owner and must reach their sockets and results below. */
@@ -31,13 +33,24 @@ char *state_root(void)
     return fs_join(home && *home ? home : "/tmp", ".local/state/segue");
 }
 
-static int make_dirs(struct state *state, struct err *e)
+/* Shared by the steps of all projects, and those may run as somebody else: then as /tmp. */
+static int make_data_dir(const struct state *state, struct err *e)
 {
     auto_free char *data = state_data_dir(state);
+
+    if (fs_mkdirs(data, dir_mode(), e) < 0)
+        return -1;
+    if (geteuid() == 0 && chmod(data, 01777) < 0)
+        return err_errno(e, errno, "cannot open \"%s\" to all projects", data);
+    return 0;
+}
+
+static int make_dirs(struct state *state, struct err *e)
+{
     auto_free char *sockets = fs_join(state->dir, "k");
     auto_free char *runs = fs_join(state->dir, "runs");
 
-    if (fs_mkdirs(data, dir_mode(), e) < 0 || fs_mkdirs(sockets, dir_mode(), e) < 0)
+    if (make_data_dir(state, e) < 0 || fs_mkdirs(sockets, dir_mode(), e) < 0)
         return -1;
     return fs_mkdirs(runs, dir_mode(), e);
 }

@@ -9,7 +9,8 @@
  *       lock                flocked for as long as its engine lives
  *       segue.db            runs and events
  *       runs/<run>/         pipeline.json, io/, executed/, steps/<step>/<attempt>/
- *       k/<mark>/           sockets of a running attempt; `attempt` is a link to its directory
+ *       k/<mark>/           sockets of a running attempt; `attempt` is a link to its directory,
+ *                           there for as long as something that was started may be left
  *
  * Owns the lock. One per engine.
  */

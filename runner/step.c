@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "runner/recover.h"
 #include "runner/step_driver.h"
 
 #include <stdarg.h>
@@ -175,6 +176,17 @@ static void start_work(struct step *step)
         step->driver->stop(step);
 }
 
+/* A container that an absent engine did not remove waits for the next start. Processes are ended
+ * for certain. */
+static void forget_if_clean(const struct step *step)
+{
+    struct err ignored;
+
+    if (step->place.launch.launcher == LAUNCHER_PROCESS ||
+        launch_clean(step->place.launch.launcher, step->task.attempt_id, &ignored) == 0)
+        recover_forget(&step->task);
+}
+
 static void work(struct step *step)
 {
     step->stop_deadline = loop_add_timer(step->loop, on_stop_deadline, step);
@@ -184,6 +196,7 @@ static void work(struct step *step)
     while (!loop_is_stopped(step->loop))
         kernel_dispatch(step->kernel, step->loop, -1);
     step->driver->close(step);
+    forget_if_clean(step);
     step_place_clear(&step->place);
 }
 

@@ -203,10 +203,14 @@ static int script_start(struct step *step, struct err *e, enum cause *ret_cause)
 
     script->step = step;
     step->work = script;
-    if (launch_start(&script->launch, step->loop, &step->place.launch, &program, &events, script,
-                     e) < 0) {
+    while (launch_start(&script->launch, step->loop, &step->place.launch, &program, &events, script,
+                        e) < 0) {
         *ret_cause = step_start_cause(e);
-        return -1;
+        if (e->code != ERR_CANCELLED)
+            return -1;
+        loop_dispatch(step->loop, 0); /* cancelled, or just an engine that came or went? */
+        if (step->is_stopping)
+            return -1;
     }
     return 0;
 }
