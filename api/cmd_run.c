@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "runner/engine.h"
 #include "runner/overrides.h"
+#include "runner/pipeline_lock.h"
 #include "runner/recover.h"
+#include "runner/results.h"
 #include "runner/sdk.h"
 
 #include <fcntl.h>
@@ -389,16 +391,44 @@ static int run_in_state(const struct options *options, const struct state *state
     return status;
 }
 
-static int run(const struct options *options)
+/* --- one run per pipeline --- */
+
+/* The signal that came while we waited for our turn; a handler can reach nothing else. */
+static volatile sig_atomic_t waiting_signal;
+
+static void note_signal(int signal_number)
 {
-    auto_submission struct submission *submission = NULL;
-    auto_free char *root = state_root();
+    waiting_signal = signal_number;
+}
+
+static void say_waiting(void)
+{
+    fputs("segue run: another run of this pipeline is going on; waiting for it to end\n", stderr);
+}
+
+/* Signals end the waiting, as nothing was started yet. */
+static int wait_for_turn(const char *root, const struct submission *submission, struct err *e)
+{
+    struct uuid key = results_key(submission->project.dir, submission->pipeline->uuid);
+    struct sigaction note = {.sa_handler = note_signal};
+    struct sigaction before_int, before_term;
+
+    sigaction(SIGINT, &note, &before_int);
+    sigaction(SIGTERM, &note, &before_term);
+    int fd = pipeline_lock(root, &key, say_waiting, e);
+    sigaction(SIGINT, &before_int, NULL);
+    sigaction(SIGTERM, &before_term, NULL);
+    return fd;
+}
+
+static int run_alone(const struct options *options, const char *root,
+                     struct submission *take_submission)
+{
+    auto_submission struct submission *submission = take_submission;
     struct state state;
     struct err e;
-
-    if (prepare(options, &submission) < 0)
-        return EXIT_INPUT;
     auto_free char *sdk_dir = sdk_find(&e);
+
     if (!sdk_dir || state_create(&state, root, &e) < 0) {
         fprintf(stderr, "segue run: %s\n", e.text);
         return e.code == ERR_LIMIT ? EXIT_INPUT : EXIT_NOT_SUCCESS;
@@ -407,6 +437,24 @@ static int run(const struct options *options)
     int status = run_in_state(options, &state, sdk_dir, take_ptr(&submission));
     state_close(&state);
     return status;
+}
+
+static int run(const struct options *options)
+{
+    auto_submission struct submission *submission = NULL;
+    auto_free char *root = state_root();
+    struct err e;
+
+    if (prepare(options, &submission) < 0)
+        return EXIT_INPUT;
+    auto_close int turn_fd = wait_for_turn(root, submission, &e);
+    if (turn_fd < 0 && waiting_signal)
+        return 128 + waiting_signal;
+    if (turn_fd < 0) {
+        fprintf(stderr, "segue run: %s\n", e.text);
+        return EXIT_NOT_SUCCESS;
+    }
+    return run_alone(options, root, take_ptr(&submission));
 }
 
 int cmd_run(int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "api/progress.h"
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 

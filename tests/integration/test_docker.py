@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from support.engine import IMAGES, Engine, attempt_of, attempts_of
@@ -49,6 +50,8 @@ def second_directory(engine):
     other = Engine(engine.directory.with_name("docker-second"))
     other.start()
     other.copy_image(engine, "segue/bash")
+    for each in other.containers():  # of a session that was killed
+        other.docker("rm", "--force", each)
     yield other.directory
     other.stop()
 
@@ -142,6 +145,12 @@ def printed(result, path="a.ipynb"):
 def words(result, title):
     """What a script wrote."""
     return "".join("".join(e["output"]["text"]) for e in result.of("output", uuid_of(title)))
+
+
+def copy_of(docker, title="a"):
+    """stdout in the executed copy of a run that could not deliver it any more."""
+    task = attempts_of(docker.root)[attempt_of(docker.root, uuid_of(title))]
+    return stream_text(json.loads(Path(task["output"]).read_text("utf-8")))
 
 
 def failure(result, title="a"):
@@ -242,20 +251,22 @@ def test_kernel_that_the_image_lacks(docker):
 
 
 def test_orchest_environments(docker):
-    """Orchest's own file; its environments have a network, which this engine cannot give: asked for
-    all the same, so it is refused in the engine's words instead of being run without."""
-    step = py("print('never')", environment="0e2a1c3c-7f0b-4a25-8a44-5b3f0c2bf5d1")
+    """Orchest's own file, found by its uuid; its environments have a network."""
+    uuid = "0e2a1c3c-7f0b-4a25-8a44-5b3f0c2bf5d1"
+    step = Step("a", notebook("print(6 * 7)", WAIT, kernel=f"orchest-kernel-{uuid}"),
+                kernel="python", extra={"environment": uuid})
     project = docker.world.project(step)
-    properties = {"uuid": "0e2a1c3c-7f0b-4a25-8a44-5b3f0c2bf5d1", "name": "Python 3",
-                  "base_image": "segue/python", "language": "python", "gpu_support": False}
-    project.write(".orchest/environments/0e2a1c3c-7f0b-4a25-8a44-5b3f0c2bf5d1/properties.json",
-                  json.dumps(properties))
-    result = docker.run(project)
-    assert result.code == 1, result.explain()
-    assert failure(result)["cause"] == "kernel_start_failed"
-    assert "network" in failure(result)["message"]
-    (task,) = attempts_of(docker.root).values()
-    assert (task["kernelspec"], task["language"], task["network"]) == ("python3", "python", 1)
+    properties = {"uuid": uuid, "name": "Python 3", "base_image": "segue/python",
+                  "language": "python", "gpu_support": False}
+    project.write(f".orchest/environments/{uuid}/properties.json", json.dumps(properties))
+    project.write(f".orchest/environments/{uuid}/setup_script.sh", "#!/bin/bash\n# nothing\n")
+    running = docker.started(project, "a")
+    running.wait_for(lambda e: e["event"] == "output" and e["cell_index"] == 1)
+    host = docker.engine.inspect(docker.container("a"))["HostConfig"]
+    assert host["NetworkMode"] == "bridge"
+    assert host["CapDrop"] == ["ALL"] and host["ReadonlyRootfs"]
+    running.signal(signal.SIGINT)
+    assert printed(docker.finish(running)) == "42\nready\n"
 
 
 def test_orchest_environment_to_be_built(docker):
@@ -486,25 +497,28 @@ def give(path, uid):
 
 def test_files_keep_their_owner(docker):
     """Root runs the steps of somebody's project as that somebody, in containers and out of them."""
-    make = "import os\nopen(f'{0}.txt', 'w').close()\nopen(os.environ['SEGUE_DATA_DIR'] + '/{0}', 'w').close()\n" \
-           "os.makedirs('{0}.dir')\nimport segue; segue.output(os.getuid(), name='{0}')\nprint(os.getuid())\n"
+    make = ("import os, segue\nopen('{0}.txt', 'w').close()\nos.makedirs('{0}.dir')\n"
+            "open(os.environ['SEGUE_DATA_DIR'] + '/{0}', 'w').close()\n"
+            "segue.output(os.getuid(), name='{0}')\nprint(os.getuid())\n")
+    in_process = ("set -e; mkdir process.dir; touch process.txt \"$SEGUE_DATA_DIR/process\"\n"
+                  "test -s \"$SEGUE_IO_DIR\"/*/index.json; id -u\n")
     project = docker.project(
         py(make.format("notebook"), title="notebook"),
-        Step("script", make.format("script"), "notebook"),
-        Step("process", make.format("process"), "script", extra={"environment": ""}),
-        py("import segue\nprint(segue.get_inputs())", title="last", parents="process"))
+        Step("process", in_process, "notebook", path="process.sh", extra={"environment": ""}),
+        Step("script", make.format("script"), "notebook process"),
+        py("import segue\nprint(segue.get_inputs()['script'])", title="last", parents="script"))
     give(project.root, OWNER)
-    project_file = project.root / "notebook.ipynb"
-    project_file.chmod(0o640)
+    source = project.root / "notebook.ipynb"
+    source.chmod(0o640)
     result = docker.run(project, "--in-place")
     assert result.code == 0, result.explain()
+    made = {path.name for path in project.root.iterdir()}
+    assert {f"{t}.{kind}" for t in ("notebook", "process", "script") for kind in ("txt", "dir")} <= made
     for path in project.root.rglob("*"):
         assert (path.stat().st_uid, path.stat().st_gid) == (OWNER, OWNER), path
-    assert project_file.stat().st_mode & 0o777 == 0o640
-    assert (project.root / "process.dir").is_dir()
+    assert source.stat().st_mode & 0o777 == 0o640
     assert words(result, "script") == words(result, "process") == f"{OWNER}\n"
-    executed = project.read("notebook.ipynb")
-    assert stream_text(executed) == f"{OWNER}\n"
+    assert stream_text(project.read("last.ipynb")) == f"{OWNER}\n"
 
 
 def test_unusual_paths(docker):
@@ -636,8 +650,8 @@ STUBBORN = ("import signal, subprocess, time\nsignal.signal(signal.SIGTERM, sign
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_signal_stops_everything(docker, number, code):
     project = docker.project(py(WAIT, title="plain"), py(STUBBORN, title="stubborn"), Step("script", STUBBORN),
-                             Step("later", "pass\n", "plain"), settings={"max_steps_parallelism": 3})
-    running = docker.started(project, "plain stubborn script")
+                             Step("later", "pass\n", "plain"))
+    running = docker.started(project, "plain stubborn script", "--max-parallel", "3")
     sent = time.monotonic()
     running.signal(number)
     result = docker.finish(running)
@@ -669,10 +683,10 @@ def test_kill_9_of_the_program(docker):
     running = docker.started(docker.project(py("print('first')", WAIT)), "a")
     running.wait_for(lambda e: e["event"] == "output" and e["cell_index"] == 1)
     running.signal(signal.SIGKILL)
-    result = docker.finish(running)
+    docker.finish(running)
     nothing_left(docker.root, seconds=10)
     assert docker.left() == []
-    assert printed(result) == "first\nready\n"
+    assert copy_of(docker) == "first\nready\n"
     recover(docker)
 
 
@@ -722,11 +736,11 @@ def test_kill_9_of_all_at_once(docker):
     container = docker.container("a")
     for pid in (running.pid, *children(running.pid), *keepers_of(docker.root)):
         os.kill(pid, signal.SIGKILL)
-    result = docker.finish(running)
+    docker.finish(running)
     assert docker.engine.inspect(container)["State"]["Running"], "nobody was left to stop it"
     recover(docker)
     assert docker.left() == []
-    assert printed(result) == "first\nready\n"
+    assert copy_of(docker) == "first\nready\n"
 
 
 def test_kill_9_while_it_starts(docker):

@@ -132,7 +132,7 @@ static void a_root_that_cannot_be_made_is_told(void **at)
 /* Each of several programs that start at once gets its own, whoever clears up meanwhile. */
 static void many_start_at_once(void **at)
 {
-    enum { PROGRAMS = 8, ROUNDS = 300 };
+    enum { PROGRAMS = 6, ROUNDS = 60 };
     pid_t programs[PROGRAMS];
 
     for (int i = 0; i < PROGRAMS; i++) {
