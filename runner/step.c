@@ -126,7 +126,7 @@ static void put_failure(struct buf *line, const struct step_failure *failure)
     json_put_member(line, "message", failure->message);
     if (failure->cell_index >= 0)
         json_put_member_int(line, "cell_index", failure->cell_index);
-    if (failure->cause == CAUSE_CELL_ERROR && failure->ename.len > 0) {
+    if (failure->ename.len > 0) {
         json_put_member(line, "ename", failure->ename.data);
         json_put_member(line, "evalue", buf_text(&failure->evalue));
     }

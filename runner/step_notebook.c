@@ -3,10 +3,6 @@
  *   start -> kernel ready -> cell, cell, ... -> shutdown -> kernel ended -> finish
  *                             \_ error, time limit, stop _/
  *
- * A cell is over when both its reply (shell) and its idle (iopub) have come, in whichever order. If
- * only one of them comes, a kernel_info_request is sent behind it: each channel keeps its order, so
- * when the probe's own reply (or idle) arrives, the missing one will not come any more.
- *
  * What happens is journaled first and then applied to the notebook from the very line that was
  * journaled, so that a replay gives the same file. */
 #include "runner/step_driver.h"
@@ -15,6 +11,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "runner/execution.h"
+#include "runner/last_words.h"
 #include "runner/notebook_task.h"
 #include "runner/outputs.h"
 
@@ -35,29 +33,6 @@
 /* What a kernel prints as a process, past its channels, is kept for a person to look at. */
 #define KERNEL_LOG       "kernel.log"
 #define KERNEL_LOG_LIMIT (16 * MiB)
-#define LAST_WORDS_BYTES 400
-
-/* The keys of metadata.execution, as nbclient writes them. */
-enum moment { MOMENT_BUSY, MOMENT_INPUT, MOMENT_IDLE, MOMENT_REPLY, MOMENT_COUNT };
-
-static const char *const moment_names[MOMENT_COUNT] = {
-    [MOMENT_BUSY] = "iopub.status.busy",
-    [MOMENT_INPUT] = "iopub.execute_input",
-    [MOMENT_IDLE] = "iopub.status.idle",
-    [MOMENT_REPLY] = "shell.execute_reply",
-};
-
-/* The cell that is being executed. */
-struct execution {
-    bool is_running;
-    uint32_t cell;
-    struct uuid request;
-    struct uuid probe; /* text "" while there is none */
-    bool has_reply, has_idle;
-    bool is_error;                 /* by the reply */
-    int64_t count;                 /* execution_count; -1: none was told */
-    int64_t moments[MOMENT_COUNT]; /* microseconds since 1970; -1: not seen */
-};
 
 struct work {
     struct step *step;
@@ -71,7 +46,7 @@ struct work {
     msec started, write_time;
     int log_fd;
     size_t logged;
-    struct buf last_words; /* of the kernel's stderr */
+    struct last_words last_words; /* of the kernel's stderr */
 };
 
 /* --- journal and notebook --- */
@@ -154,10 +129,7 @@ static void execute_cell(struct work *work, uint32_t cell)
     json_put_member_int(line, "cells_total", notebook_cells_total(work->notebook));
     commit(work);
 
-    *execution = (struct execution){
-        .is_running = true, .cell = cell, .count = -1, .moments = {-1, -1, -1, -1}};
-    buf_reset(&step->failure.ename); /* of an error that an earlier cell was allowed to raise */
-    buf_reset(&step->failure.evalue);
+    execution_begin(execution, cell);
     put_execute_request(&content, work, cell);
     buf_putc(&metadata, '{');
     json_put_member(&metadata, "cellId", notebook_cell_id(work->notebook, cell));
@@ -189,16 +161,6 @@ static void execute_next_cell(struct work *work)
         execute_cell(work, work->next_cell++);
 }
 
-static void put_timing(struct buf *line, const struct execution *execution)
-{
-    json_put_key(line, "timing");
-    buf_putc(line, '{');
-    for (int i = 0; i < MOMENT_COUNT; i++)
-        if (execution->moments[i] >= 0)
-            json_put_member(line, moment_names[i], time_text_of_us(execution->moments[i]).text);
-    buf_putc(line, '}');
-}
-
 static void journal_cell_end(struct work *work, bool is_error)
 {
     const struct execution *execution = &work->execution;
@@ -209,21 +171,23 @@ static void journal_cell_end(struct work *work, bool is_error)
     json_put_member(line, "status", is_error ? "error" : "ok");
     if (execution->count >= 0)
         json_put_member_int(line, "execution_count", execution->count);
-    put_timing(line, execution);
+    json_put_key(line, "timing");
+    execution_put_timing(execution, line);
     commit(work);
 }
 
 static void fail_by_cell(struct work *work)
 {
-    struct step *step = work->step;
-    const struct step_failure *failure = &step->failure;
-    const char *ename = failure->ename.len > 0 ? failure->ename.data : "error";
+    const struct execution *execution = &work->execution;
+    struct step_failure *failure = &work->step->failure;
 
-    step_fail(step, CAUSE_CELL_ERROR, work->execution.cell, "%s: %s", ename,
-              buf_text(&failure->evalue));
+    step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "%s: %s",
+              execution->ename.len > 0 ? execution->ename.data : "error",
+              buf_text(&execution->evalue));
+    buf_put(&failure->ename, execution->ename.data, execution->ename.len);
+    buf_put(&failure->evalue, execution->evalue.data, execution->evalue.len);
 }
 
-/* Reply and idle are both there, or the missing one is known not to come. */
 static void finish_cell(struct work *work)
 {
     struct execution *execution = &work->execution;
@@ -233,23 +197,14 @@ static void finish_cell(struct work *work)
     loop_disarm(work->probe_timer);
     loop_disarm(work->kill_timer);
     journal_cell_end(work, execution->is_error);
-    if (execution->is_error && !notebook_cell_allows_errors(work->notebook, execution->cell))
+    if (execution->is_error && work->step->failure.cause == CAUSE_NONE &&
+        !notebook_cell_allows_errors(work->notebook, execution->cell))
         fail_by_cell(work);
     if (work->step->failure.cause != CAUSE_NONE)
         write_notebook(work);
     else
         write_notebook_if_cheap(work);
     execute_next_cell(work);
-}
-
-static void note_side(struct work *work)
-{
-    const struct execution *execution = &work->execution;
-
-    if (execution->has_reply && execution->has_idle)
-        finish_cell(work);
-    else
-        loop_arm_in(work->probe_timer, PROBE_MS);
 }
 
 static void send_probe(void *user)
@@ -263,28 +218,6 @@ static void send_probe(void *user)
 }
 
 /* --- messages --- */
-
-static int64_t get_int(const struct json *content, const char *key)
-{
-    int64_t value;
-
-    return json_int(content, json_get(content, 0, key), &value) ? value : -1;
-}
-
-/* The error that a cell ends with, for the step's failure: from the error output or the reply,
- * whichever tells a name. */
-static void note_error(struct work *work, const struct json *content)
-{
-    struct step_failure *failure = &work->step->failure;
-    json_at ename = json_get(content, 0, "ename");
-
-    if (failure->cause != CAUSE_NONE || json_kind(content, ename) != JSON_STRING)
-        return;
-    buf_reset(&failure->ename);
-    buf_reset(&failure->evalue);
-    json_string(content, ename, &failure->ename);
-    json_string(content, json_get(content, 0, "evalue"), &failure->evalue);
-}
 
 static void tell_widgets(struct work *work)
 {
@@ -317,72 +250,6 @@ static void on_output_message(struct work *work, struct message *message)
     tell_widgets(work);
 }
 
-static void on_status(struct work *work, struct message *message)
-{
-    struct execution *execution = &work->execution;
-    const struct json *content = message_content(message);
-    json_at state = json_get(content, 0, "execution_state");
-
-    if (json_is(content, state, "busy")) {
-        execution->moments[MOMENT_BUSY] = message_date_us(message);
-    } else if (json_is(content, state, "idle")) {
-        execution->moments[MOMENT_IDLE] = message_date_us(message);
-        execution->has_idle = true;
-        note_side(work);
-    }
-}
-
-static void on_iopub(struct work *work, struct message *message)
-{
-    struct execution *execution = &work->execution;
-
-    if (message_is_child_of(message, &execution->probe)) {
-        const struct json *content = message_content(message);
-        if (message->type == MESSAGE_STATUS && execution->has_reply &&
-            json_is(content, json_get(content, 0, "execution_state"), "idle"))
-            finish_cell(work);
-        return;
-    }
-    if (!message_is_child_of(message, &execution->request))
-        return;
-    if (message->type == MESSAGE_STATUS) {
-        on_status(work, message);
-    } else if (message->type == MESSAGE_EXECUTE_INPUT) {
-        execution->moments[MOMENT_INPUT] = message_date_us(message);
-        execution->count = get_int(message_content(message), "execution_count");
-    } else {
-        if (message->type == MESSAGE_ERROR)
-            note_error(work, message_content(message));
-        on_output_message(work, message);
-    }
-}
-
-static void on_shell(struct work *work, struct message *message)
-{
-    struct execution *execution = &work->execution;
-
-    if (message_is_child_of(message, &execution->probe) && execution->has_idle) {
-        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell,
-                  "the kernel went idle without replying to the cell");
-        execution->is_error = true;
-        finish_cell(work);
-        return;
-    }
-    if (message->type != MESSAGE_EXECUTE_REPLY ||
-        !message_is_child_of(message, &execution->request) || execution->has_reply)
-        return;
-    const struct json *content = message_content(message);
-    int64_t count = get_int(content, "execution_count");
-    if (count >= 0)
-        execution->count = count;
-    execution->is_error = !json_is(content, json_get(content, 0, "status"), "ok");
-    if (execution->is_error)
-        note_error(work, content);
-    execution->moments[MOMENT_REPLY] = message_date_us(message);
-    execution->has_reply = true;
-    note_side(work);
-}
-
 /* Requests say that nobody can answer; a kernel that asks all the same would wait for ever. */
 static void on_input_request(struct work *work)
 {
@@ -395,22 +262,28 @@ static void on_input_request(struct work *work)
 static void on_message(void *user, enum channel channel, struct message *message)
 {
     struct work *work = user;
+    struct execution *execution = &work->execution;
 
-    if (!work->execution.is_running)
+    if (!execution->is_running)
         return;
-    switch (channel) {
-    case CHANNEL_IOPUB:
-        on_iopub(work, message);
+    if (channel == CHANNEL_STDIN && message->type == MESSAGE_INPUT_REQUEST)
+        on_input_request(work);
+    switch (execution_take(execution, channel, message)) {
+    case EXECUTION_NOTHING:
         break;
-    case CHANNEL_SHELL:
-        on_shell(work, message);
+    case EXECUTION_OUTPUT:
+        on_output_message(work, message);
         break;
-    case CHANNEL_STDIN:
-        if (message->type == MESSAGE_INPUT_REQUEST)
-            on_input_request(work);
+    case EXECUTION_HALF:
+        loop_arm_in(work->probe_timer, PROBE_MS);
         break;
-    case CHANNEL_CONTROL:
-    case CHANNEL_HEARTBEAT:
+    case EXECUTION_NO_REPLY:
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell,
+                  "the kernel went idle without replying to the cell");
+        finish_cell(work);
+        break;
+    case EXECUTION_OVER:
+        finish_cell(work);
         break;
     }
 }
@@ -441,30 +314,16 @@ static void on_ready(void *user, const struct json *info)
 static void on_kernel_output(void *user, int fd, const char *data, size_t len)
 {
     struct work *work = user;
-    struct buf *words = &work->last_words;
 
     if (work->logged < KERNEL_LOG_LIMIT && write(work->log_fd, data, len) > 0)
         work->logged += len;
-    if (fd != 2)
-        return;
-    size_t keep = len < LAST_WORDS_BYTES ? len : LAST_WORDS_BYTES;
-    if (words->len + keep > LAST_WORDS_BYTES)
-        buf_consume(words, words->len + keep - LAST_WORDS_BYTES);
-    buf_put(words, data + len - keep, keep);
-}
-
-/* The last line that the kernel's process left on stderr; "" when it left none. */
-static const char *last_line(struct buf *words)
-{
-    while (words->len > 0 && strchr(" \t\r\n", words->data[words->len - 1]))
-        words->data[--words->len] = 0;
-    const char *newline = words->len > 0 ? memrchr(words->data, '\n', words->len) : NULL;
-    return newline ? newline + 1 : buf_text(words);
+    if (fd == 2)
+        last_words_add(&work->last_words, data, len);
 }
 
 static void fail_by_end(struct work *work, const struct kernel_end *end)
 {
-    const char *words = last_line(&work->last_words);
+    const char *words = last_words_line(&work->last_words);
     int64_t cell = work->execution.is_running ? (int64_t)work->execution.cell : -1;
     enum cause cause = end->launch.out_of_memory        ? CAUSE_OUT_OF_MEMORY
                        : end->launch.lost               ? CAUSE_LAUNCHER_UNAVAILABLE
@@ -595,8 +454,9 @@ static void notebook_driver_close(struct step *step)
         write_notebook(work);
     outputs_free(work->outputs);
     notebook_free(work->notebook);
+    execution_clear(&work->execution);
     free((char *)work->options.socket_dir_inside);
-    buf_clear(&work->last_words);
+    last_words_clear(&work->last_words);
     if (work->log_fd >= 0)
         close(work->log_fd);
     free(work);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "runner/last_words.h"
 
 #include <signal.h>
 #include <string.h>
@@ -14,15 +15,12 @@
 /* Between SIGTERM and SIGKILL. */
 #define TERM_GRACE_MS 2000
 
-/* What of stderr is kept for the failure's message. */
-#define TAIL_BYTES 400
-
 struct script {
     struct step *step;
     struct launch *launch;
     struct loop_source *kill_timer;
-    struct buf halves[2];   /* stdout, stderr: bytes of an incomplete character */
-    struct buf stderr_tail; /* the newest bytes of stderr */
+    struct buf halves[2]; /* stdout, stderr: bytes of an incomplete character */
+    struct last_words last_words;
     uint64_t kept, dropped; /* bytes of output */
 };
 
@@ -54,24 +52,13 @@ static void commit_stream(struct script *script, const char *name, struct str te
     step_commit(script->step, NULL);
 }
 
-static void keep_tail(struct buf *tail, const char *data, size_t len)
-{
-    if (len > TAIL_BYTES) {
-        data += len - TAIL_BYTES;
-        len = TAIL_BYTES;
-    }
-    if (tail->len + len > TAIL_BYTES)
-        buf_consume(tail, tail->len + len - TAIL_BYTES);
-    buf_put(tail, data, len);
-}
-
 static void on_output(void *user, int fd, const char *data, size_t len)
 {
     struct script *script = user;
     struct buf *half = &script->halves[fd - 1];
 
     if (fd == 2)
-        keep_tail(&script->stderr_tail, data, len);
+        last_words_add(&script->last_words, data, len);
     if (script->kept + len > LIMIT_CELL_OUTPUT_BYTES) {
         script->dropped += len;
         return;
@@ -102,21 +89,11 @@ static void flush_halves(struct script *script)
 
 /* --- the end --- */
 
-/* The last line of stderr that is not blank: where most interpreters say what went wrong. */
-static struct str last_words(struct buf *tail)
-{
-    while (tail->len > 0 && strchr(" \t\r\n", tail->data[tail->len - 1]))
-        tail->data[--tail->len] = 0;
-    const char *line = tail->len > 0 ? memrchr(tail->data, '\n', tail->len) : NULL;
-    const char *start = line ? line + 1 : buf_text(tail);
-    return (struct str){start, (size_t)(buf_text(tail) + tail->len - start)};
-}
-
 static void on_ended(void *user, const struct launch_end *end)
 {
     struct script *script = user;
     struct step *step = script->step;
-    struct str words = last_words(&script->stderr_tail);
+    const char *words = last_words_line(&script->last_words);
 
     flush_halves(script);
     if (!end->started)
@@ -126,8 +103,7 @@ static void on_ended(void *user, const struct launch_end *end)
     else if (end->out_of_memory)
         step_fail(step, CAUSE_OUT_OF_MEMORY, -1, "%s", end->text);
     else if (end->by_signal || end->code != 0)
-        step_fail(step, CAUSE_EXIT_CODE, -1, words.len > 0 ? "%s: " STR_FMT : "%s", end->text,
-                  STR_ARG(words));
+        step_fail(step, CAUSE_EXIT_CODE, -1, *words ? "%s: %s" : "%s", end->text, words);
     step_finish(step);
 }
 
@@ -240,7 +216,7 @@ static void script_close(struct step *step)
     launch_free(script->launch);
     buf_clear(&script->halves[0]);
     buf_clear(&script->halves[1]);
-    buf_clear(&script->stderr_tail);
+    last_words_clear(&script->last_words);
     free(script);
     step->work = NULL;
 }

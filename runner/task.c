@@ -46,6 +46,29 @@ static char **texts_of(const struct json *doc, json_at array)
     return texts;
 }
 
+static int parse_parameters(struct task *task, const struct json *doc, struct err *e)
+{
+    json_at at = json_get(doc, 0, "parameters");
+    struct str text = at == JSON_NONE ? STR("{}") : json_raw(doc, at);
+    char *copy = mem_strndup(text.text, text.len);
+
+    if (at != JSON_NONE && json_kind(doc, at) != JSON_OBJECT) {
+        free(copy);
+        return err_set(e, ERR_INVALID, "the parameters are no object");
+    }
+    return json_parse_take(&task->parameters, copy, text.len, JSON_TOLERANT, NULL, e);
+}
+
+static int check(const struct task *task, struct err *e)
+{
+#define X(name)                                                                                    \
+    if (!task->name)                                                                               \
+        return err_set(e, ERR_INVALID, "there is no " #name);
+    TASK_NEEDED_TEXTS(X)
+#undef X
+    return 0;
+}
+
 int task_parse(struct task *task, struct str text, struct err *e)
 {
     auto_json struct json doc = {0};
@@ -53,10 +76,6 @@ int task_parse(struct task *task, struct str text, struct err *e)
     *task = (struct task){0};
     if (json_parse(&doc, text, JSON_TOLERANT, NULL, e) < 0)
         return err_prefix(e, "cannot read the task");
-    json_at given = json_get(&doc, 0, "parameters");
-    if (json_kind(&doc, 0) != JSON_OBJECT ||
-        (given != JSON_NONE && json_kind(&doc, given) != JSON_OBJECT))
-        return err_set(e, ERR_INVALID, "cannot read the task: it and its parameters are objects");
 #define X(name) task->name = json_strdup(&doc, json_get(&doc, 0, #name));
     TASK_TEXTS(X)
 #undef X
@@ -64,13 +83,9 @@ int task_parse(struct task *task, struct str text, struct err *e)
     TASK_NUMBERS(X)
 #undef X
     task->env = texts_of(&doc, json_get(&doc, 0, "env"));
-    struct str parameters = json_raw(&doc, given);
-    if (!parameters.text)
-        parameters = STR("{}");
-    char *copy = mem_strndup(parameters.text, parameters.len);
-    if (json_parse_take(&task->parameters, copy, parameters.len, JSON_TOLERANT, NULL, e) < 0) {
+    if (parse_parameters(task, &doc, e) < 0 || check(task, e) < 0) {
         task_clear(task);
-        return err_prefix(e, "cannot read the task's parameters");
+        return err_prefix(e, "cannot read the task");
     }
     return 0;
 }

@@ -16,25 +16,32 @@
 
 #define TASK_FILE "task.json"
 
-/* Texts; NULL where there is none. */
-#define TASK_TEXTS(X)                                                                              \
+/* Texts that every task has. */
+#define TASK_NEEDED_TEXTS(X)                                                                       \
     X(attempt_id) /* the mark of everything that is started */                                     \
     X(state_id)   /* of the state directory */                                                     \
     X(run_uuid)                                                                                    \
     X(step_uuid)                                                                                   \
     X(pipeline_uuid)                                                                               \
     X(source) /* the notebook or script */                                                         \
-    X(output) /* where the executed notebook goes */                                               \
     X(project_dir)                                                                                 \
     X(pipeline_file) /* the frozen definition, parameters merged in */                             \
     X(io_dir)        /* results of this run's steps */                                             \
     X(data_dir)      /* data shared between projects */                                            \
     X(sdk_dir)       /* goes on PYTHONPATH */                                                      \
     X(socket_dir)    /* the keeper's and the kernel's sockets */                                   \
-    X(launcher)      /* launcher_name */                                                           \
-    X(image)         /* image id */                                                                \
-    X(kernelspec)    /* that the environment asks for */                                           \
-    X(language)      /* that the environment asks for */
+    X(launcher)      /* launcher_name */
+
+/* NULL where there is none. */
+#define TASK_OTHER_TEXTS(X)                                                                        \
+    X(output)     /* where the executed notebook goes */                                           \
+    X(image)      /* image id */                                                                   \
+    X(kernelspec) /* that the environment asks for */                                              \
+    X(language)   /* that the environment asks for */
+
+#define TASK_TEXTS(X)                                                                              \
+    TASK_NEEDED_TEXTS(X)                                                                           \
+    TASK_OTHER_TEXTS(X)
 
 #define TASK_NUMBERS(X)                                                                            \
     X(kind)           /* enum step_kind */                                                         \
@@ -65,8 +72,9 @@ void task_clear(struct task *task); /* an all-zero task is cleared already */
 /* The text of task.json. */
 void task_encode(const struct task *task, struct buf *out);
 
-/* Unknown members are passed over, missing ones are NULL or 0. ERR_INVALID: not a JSON object, or its
- * parameters are none; the task is cleared then. */
+/* Unknown members are passed over; of what may be missing texts are NULL and numbers 0.
+ * ERR_INVALID: not a JSON object, a needed text is missing, or the parameters are no object; the
+ * task is cleared then. */
 int task_parse(struct task *task, struct str text, struct err *e);
 
 #endif

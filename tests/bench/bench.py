@@ -32,11 +32,14 @@ from support.segue import (  # noqa: E402
     keepers_of,
     parse_events,
     program,
+    write_kernelspec,
     write_python_kernelspecs,
 )
 
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
+
+LIMIT_S = 300  # for one command: the slowest contestants need a tenth of it
 
 NBCLIENT = """\
 import sys, nbformat
@@ -55,6 +58,11 @@ class Bench:
         self.rounds = rounds
         self.jupyter = root / "jupyter"
         write_python_kernelspecs(self.jupyter)
+        self.lives = root / "lives"
+        write_kernelspec(self.jupyter, "timed", [
+            "bash", "-c", f'echo $EPOCHREALTIME >>{self.lives}; "$@"; echo $EPOCHREALTIME >>{self.lives}',
+            "bash", PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+            "--HistoryManager.hist_file=:memory:"])
         self.env = environment(root / "state", self.jupyter)
         self.rows = []
         self.missing = []
@@ -73,7 +81,8 @@ class Bench:
         with open(cwd / "printed", "wb") as printed:
             done = subprocess.run(
                 [str(a) for a in argv], cwd=cwd, env=self.env, stdin=subprocess.DEVNULL,
-                stdout=printed, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+                stdout=printed, stderr=subprocess.PIPE, text=True, errors="replace", check=False,
+                timeout=LIMIT_S)
         took = time.monotonic() - begin
         if done.returncode:
             raise RuntimeError(f"{argv[0]} ended with {done.returncode}: {done.stderr[-800:]}")
@@ -101,9 +110,15 @@ class Bench:
 
     def row(self, what, ours, other, theirs, aim, unit="s"):
         """`aim` is a bound on ours / theirs: at most."""
+        ratio = ours / theirs
         self.rows.append({
             "what": what, "segue": ours, "against": other, "other": theirs, "unit": unit,
-            "ratio": ours / theirs if theirs else None, "aim": aim})
+            "ratio": ratio, "aim": aim, "met": ratio <= aim})
+
+    def bound(self, what, ours, aim, unit):
+        """`aim` is a bound on ours itself: at most."""
+        self.rows.append({"what": what, "segue": ours, "against": None, "other": None, "unit": unit,
+                          "ratio": None, "aim": aim, "met": ours <= aim})
 
     # ------------------------------------------------------------------------------- contestants
 
@@ -146,8 +161,7 @@ def ten_cells():
 
 
 def whole_process(bench):
-    """(1) One notebook of ten cells, from the start of the process to its end; and (2) what comes
-    on top of the kernel's own time."""
+    """(1) One notebook of ten cells, from the start of the process to its end."""
     node = notebook(*ten_cells())
     text = text_of(node)
     median = bench.in_turn({
@@ -157,13 +171,9 @@ def whole_process(bench):
         "nbconvert": lambda: bench.run_nbconvert(text),
         "floor": lambda: bench.run_floor(ten_cells()),
     })
-    for other, aim in (("nbclient", 0.6), ("papermill", 0.5), ("nbconvert", 0.4)):
-        bench.row("10 cells, whole process", median["segue"], other, median[other], aim)
-    floor = median["floor"]
-    bench.row("10 cells, against a bare client", median["segue"], "bare client", floor, 1.15)
-    for other, aim in (("nbclient", 0.15), ("papermill", 0.1)):
-        bench.row("overhead over the kernel's time", max(0.0, median["segue"] - floor), other,
-                  median[other] - floor, aim)
+    for other in ("nbclient", "papermill", "nbconvert"):
+        bench.row("10 cells, whole process", median["segue"], other, median[other], 0.4)
+    bench.row("10 cells, whole process", median["segue"], "bare client", median["floor"], 1.15)
 
 
 def much_output(bench):
@@ -177,9 +187,28 @@ def much_output(bench):
         "nbclient": lambda: bench.run_nbclient(text),
         "floor": lambda: bench.run_floor(sources),
     }, rounds=max(2, bench.rounds // 2))
-    bench.row("60 x 200 kB, against a bare client", median["segue"], "bare client", median["floor"], 1.3)
+    bench.row("60 x 200 kB", median["segue"], "bare client", median["floor"], 1.2)
     bench.row("60 x 200 kB", median["segue"], "nbclient", median["nbclient"], 0.8)
     bench.row("60 x 200 kB", median["segue"], "papermill", median["papermill"], 0.3)
+
+
+def overhead(bench):
+    """(2) What comes on top of the kernels' own lives, from spawn to exit, for each notebook."""
+    count = 10
+    node = notebook(*ten_cells(), kernel="timed")
+    steps = [Step(f"s{n}", node, f"s{n - 1}" if n else "") for n in range(count)]
+
+    def more_than_kernels(steps):
+        bench.lives.write_text("")
+        took = bench.run_segue(*steps)
+        times = [float(line) for line in bench.lives.read_text().split()]
+        assert len(times) == 2 * len(steps), "a kernel did not note its start and end"
+        return (took - sum(times[1::2]) + sum(times[::2])) / len(steps)
+
+    median = bench.in_turn({
+        "chain": lambda: more_than_kernels(steps), "single": lambda: more_than_kernels(steps[:1])})
+    bench.bound("added to a kernel's life, in a chain", 1000 * median["chain"], 30, "ms")
+    bench.bound("added to a kernel's life, whole process", 1000 * median["single"], 60, "ms")
 
 
 def many_notebooks(bench):
@@ -210,6 +239,7 @@ def many_notebooks(bench):
     bench.row("chain of 20 notebooks", median["segue"], "20 bare clients", median["floor"], 1.1)
     if "papermill" in median:
         bench.row("chain of 20 notebooks", median["segue"], "papermill", median["papermill"], 0.5)
+    if bench.has("parallel"):
         median = bench.in_turn({
             "segue": lambda: bench.run_segue(*steps(False), max_steps_parallelism=2),
             "papermill": lambda: papermill_jobs(2)}, rounds)
@@ -283,23 +313,31 @@ def keeper_memory(bench):
         drain.join()
     if len(keepers) != 10:
         raise RuntimeError(f"{len(keepers)} keepers instead of 10")
+    bench.bound("memory (Pss) of a keeper", statistics.mean(keepers), 8000, "kB")
     bench.row("memory (Pss) of a keeper", statistics.mean(keepers), "its kernel",
               statistics.mean(kernels), 0.06, "kB")
 
 
-PARTS = {f.__name__: f for f in (whole_process, much_output, many_notebooks, many_scripts, keeper_memory)}
+PARTS = {f.__name__: f for f in (
+    whole_process, overhead, much_output, many_notebooks, many_scripts, keeper_memory)}
+
+
+def amount(value, unit):
+    return f"{value:.3f} s" if unit == "s" else f"{value:.0f} {unit}"
 
 
 def table(rows):
     lines = [("what", "segue", "against", "other", "ratio", "aim", "")]
     for row in rows:
-        digits = 0 if row["unit"] == "kB" else 3
-        met = row["ratio"] is not None and row["ratio"] <= row["aim"]
-        lines.append((
-            row["what"], f"{row['segue']:.{digits}f} {row['unit']}", row["against"],
-            f"{row['other']:.{digits}f} {row['unit']}",
-            "-" if row["ratio"] is None else f"{row['ratio']:.3f}", f"<= {row['aim']}",
-            "met" if met else "MISSED"))
+        unit = row["unit"]
+        if row["against"]:
+            other = row["against"], amount(row["other"], unit), f"{row['ratio']:.3f}"
+            aim = f"<= {row['aim']}"
+        else:
+            other = "", "", ""
+            aim = f"<= {row['aim']} {unit}"
+        lines.append((row["what"], amount(row["segue"], unit), *other, aim,
+                      "met" if row["met"] else "MISSED"))
     widths = [max(len(line[column]) for line in lines) for column in range(7)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines)
 
@@ -320,7 +358,7 @@ def main():
             print(f"{name}: {PARTS[name].__doc__.splitlines()[0]}", file=sys.stderr)
             try:
                 PARTS[name](bench)
-            except (RuntimeError, OSError, AssertionError) as e:
+            except (RuntimeError, OSError, AssertionError, subprocess.SubprocessError) as e:
                 problems.append(f"{name}: {e}")
     print(table(bench.rows))
     for name in sorted(set(bench.missing)):

@@ -54,13 +54,20 @@ static void put_task(const struct world *world, const char *launcher, int64_t ki
 {
     auto_free char *source = fs_join(world->root, "project/a.ipynb");
     auto_buf struct buf text = {0};
-    struct task task = {.kind = kind,
-                        .number = 1,
-                        .launcher = (char *)launcher,
-                        .attempt_id = (char *)MARK,
-                        .source = source,
-                        .output = world->executed};
+    auto_free char *kernel_sockets = fs_join(world->sockets, "s");
+    struct task task = {
+#define X(name) .name = (char *)"the " #name,
+        TASK_NEEDED_TEXTS(X)
+#undef X
+    };
     struct err e;
+
+    task.kind = kind;
+    task.launcher = (char *)launcher;
+    task.attempt_id = (char *)MARK;
+    task.source = source;
+    task.output = world->executed;
+    task.socket_dir = kernel_sockets;
 
     assert_int_equal(json_parse(&task.parameters, STR("{}"), JSON_STRICT, NULL, &e), 0);
     task_encode(&task, &text);

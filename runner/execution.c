@@ -1,0 +1,143 @@
+#include "runner/execution.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+
+static const char *const moment_names[MOMENT_COUNT] = {
+#define X(moment, name) [moment] = name,
+    MOMENTS(X)
+#undef X
+};
+
+void execution_begin(struct execution *execution, uint32_t cell)
+{
+    struct buf ename = execution->ename, evalue = execution->evalue;
+
+    buf_reset(&ename);
+    buf_reset(&evalue);
+    *execution = (struct execution){
+        .is_running = true,
+        .cell = cell,
+        .count = -1,
+        .moments = {-1, -1, -1, -1},
+        .ename = ename,
+        .evalue = evalue,
+    };
+}
+
+void execution_clear(struct execution *execution)
+{
+    buf_clear(&execution->ename);
+    buf_clear(&execution->evalue);
+    *execution = (struct execution){0};
+}
+
+/* The error that the cell ends with: of the error output or the reply, whichever tells a name. */
+static void note_error(struct execution *execution, const struct json *content)
+{
+    json_at ename = json_get(content, 0, "ename");
+
+    if (json_kind(content, ename) != JSON_STRING)
+        return;
+    buf_reset(&execution->ename);
+    buf_reset(&execution->evalue);
+    json_string(content, ename, &execution->ename);
+    json_string(content, json_get(content, 0, "evalue"), &execution->evalue);
+}
+
+static void note_count(struct execution *execution, const struct json *content)
+{
+    int64_t count;
+
+    if (json_int(content, json_get(content, 0, "execution_count"), &count))
+        execution->count = count;
+}
+
+static bool is_state(struct message *message, const char *state)
+{
+    const struct json *content = message_content(message);
+
+    return message->type == MESSAGE_STATUS &&
+           json_is(content, json_get(content, 0, "execution_state"), state);
+}
+
+static enum execution_news side(const struct execution *execution)
+{
+    return execution->has_reply && execution->has_idle ? EXECUTION_OVER : EXECUTION_HALF;
+}
+
+static enum execution_news take_status(struct execution *execution, struct message *message)
+{
+    if (is_state(message, "busy"))
+        execution->moments[MOMENT_BUSY] = message_date_us(message);
+    if (!is_state(message, "idle"))
+        return EXECUTION_NOTHING;
+    execution->moments[MOMENT_IDLE] = message_date_us(message);
+    execution->has_idle = true;
+    return side(execution);
+}
+
+static enum execution_news take_iopub(struct execution *execution, struct message *message)
+{
+    if (message_is_child_of(message, &execution->probe))
+        return execution->has_reply && is_state(message, "idle") ? EXECUTION_OVER
+                                                                 : EXECUTION_NOTHING;
+    if (!message_is_child_of(message, &execution->request))
+        return EXECUTION_NOTHING;
+    if (message->type == MESSAGE_STATUS)
+        return take_status(execution, message);
+    if (message->type == MESSAGE_EXECUTE_INPUT) {
+        execution->moments[MOMENT_INPUT] = message_date_us(message);
+        note_count(execution, message_content(message));
+        return EXECUTION_NOTHING;
+    }
+    if (message->type == MESSAGE_ERROR)
+        note_error(execution, message_content(message));
+    return EXECUTION_OUTPUT;
+}
+
+static enum execution_news take_shell(struct execution *execution, struct message *message)
+{
+    if (message_is_child_of(message, &execution->probe)) {
+        if (!execution->has_idle)
+            return EXECUTION_NOTHING;
+        execution->is_error = true;
+        return EXECUTION_NO_REPLY;
+    }
+    if (message->type != MESSAGE_EXECUTE_REPLY ||
+        !message_is_child_of(message, &execution->request) || execution->has_reply)
+        return EXECUTION_NOTHING;
+    const struct json *content = message_content(message);
+    note_count(execution, content);
+    execution->is_error = !json_is(content, json_get(content, 0, "status"), "ok");
+    if (execution->is_error)
+        note_error(execution, content);
+    execution->moments[MOMENT_REPLY] = message_date_us(message);
+    execution->has_reply = true;
+    return side(execution);
+}
+
+enum execution_news execution_take(struct execution *execution, enum channel channel,
+                                   struct message *message)
+{
+    switch (channel) {
+    case CHANNEL_IOPUB:
+        return take_iopub(execution, message);
+    case CHANNEL_SHELL:
+        return take_shell(execution, message);
+    case CHANNEL_STDIN:
+    case CHANNEL_CONTROL:
+    case CHANNEL_HEARTBEAT:
+        break;
+    }
+    return EXECUTION_NOTHING;
+}
+
+void execution_put_timing(const struct execution *execution, struct buf *out)
+{
+    buf_putc(out, '{');
+    for (int i = 0; i < MOMENT_COUNT; i++)
+        if (execution->moments[i] >= 0)
+            json_put_member(out, moment_names[i], time_text_of_us(execution->moments[i]).text);
+    buf_putc(out, '}');
+}
