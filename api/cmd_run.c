@@ -270,6 +270,10 @@ static int prepare(const struct options *options, struct submission **ret_submis
         report_problems(stderr, options->file, &problems, REPORT_ERRORS);
     else if (result < 0)
         fprintf(stderr, "segue run: %s\n", e.text);
+    if (result == 0) {
+        submission_warn(*ret_submission, &problems);
+        report_problems(stderr, options->file, &problems, REPORT_WARNINGS);
+    }
     return result;
 }
 

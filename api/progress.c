@@ -55,16 +55,41 @@ static const char *label(const struct progress *progress, uint32_t step)
     return pipeline_step_label(submission_step(live_run_submission(progress->live), step));
 }
 
-/* Text in a column: cut or filled up, counted in characters; control characters are not let
- * through to the terminal. */
+/* Length of the character at `text`; 0 when it is none that may reach a terminal: control
+ * characters, those of Latin-1's upper half (U+0080 to U+009F) too, would be obeyed by it. */
+static size_t shown_len(const char *text, const char *end)
+{
+    size_t len = str_utf8_len(text, end);
+    unsigned char first = (unsigned char)text[0];
+
+    if (first < ' ' || first == 0x7f)
+        return 0;
+    return len == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : len;
+}
+
+static void put_shown(struct buf *out, const char *text)
+{
+    const char *end = text + strlen(text);
+
+    while (text < end) {
+        size_t len = shown_len(text, end);
+        if (len > 0)
+            buf_put(out, text, len);
+        else
+            buf_putc(out, '?');
+        text += len > 0 ? len : 1;
+    }
+}
+
+/* Text in a column: cut or filled up, counted in characters. */
 static void put_column(struct buf *out, const char *text, int width)
 {
     const char *end = text + strlen(text);
     int used = 0;
 
     while (text < end && used < width) {
-        size_t len = str_utf8_len(text, end);
-        if (len == 0 || (unsigned char)*text < ' ' || *text == 0x7f) {
+        size_t len = shown_len(text, end);
+        if (len == 0) {
             buf_putc(out, '?');
             text++;
         } else if (used == width - 1 && text + len < end) {
@@ -201,11 +226,24 @@ static void print_start(struct progress *progress, uint32_t step)
     if (progress->is_live)
         return; /* it is in the live part */
     buf_puts(&line, "  ▸ ");
-    buf_puts(&line, label(progress, step));
+    put_shown(&line, label(progress, step));
     if (progress->views[step].attempt > 1)
         buf_printf(&line, " (attempt %u)", progress->views[step].attempt);
     buf_putc(&line, '\n');
     print_line(progress, &line);
+}
+
+/* Further lines are set in, so that a message cannot be taken for lines of ours. */
+static void put_lines(struct buf *out, const char *text)
+{
+    for (const char *at = text; *at; at += strspn(at, "\n")) {
+        size_t len = strcspn(at, "\n");
+        auto_free char *line = mem_strndup(at, len);
+        if (at != text)
+            buf_puts(out, "\n        ");
+        put_shown(out, line);
+        at += len;
+    }
 }
 
 static void put_failure(const struct progress *progress, struct buf *out, const struct view *view)
@@ -214,8 +252,7 @@ static void put_failure(const struct progress *progress, struct buf *out, const 
     if (view->failed_cell >= 0)
         buf_printf(out, " in cell %lld", (long long)view->failed_cell);
     buf_puts(out, ": ");
-    for (const char *at = view->failure; *at; at++)
-        buf_putc(out, *at == '\n' || (unsigned char)*at >= ' ' ? *at : ' ');
+    put_lines(out, view->failure);
     buf_printf(out, "%s\n", colour(progress, PLAIN));
 }
 
@@ -355,10 +392,12 @@ void progress_begin(struct progress *progress, const struct live_run *live)
         progress->views[i].failed_cell = -1;
     if (progress->style == PROGRESS_JSON)
         return;
-    const char *name = submission->pipeline->name;
-    printf("%s%s%s: %u %s, run %s\n", colour(progress, BOLD),
-           *name ? name : submission->project.pipeline_path, colour(progress, PLAIN),
-           progress->count, progress->count == 1 ? "step" : "steps", submission->run_uuid.text);
+    auto_buf struct buf name = {0};
+    put_shown(&name, *submission->pipeline->name ? submission->pipeline->name
+                                                 : submission->project.pipeline_path);
+    printf("%s%s%s: %u %s, run %s\n", colour(progress, BOLD), buf_text(&name),
+           colour(progress, PLAIN), progress->count, progress->count == 1 ? "step" : "steps",
+           submission->run_uuid.text);
     fflush(stdout);
     if (progress->is_live)
         redraw(progress);
@@ -389,9 +428,10 @@ static void print_table(const struct progress *progress)
             buf_printf(&line, "  %4u/%-4u", view->cells_done, view->cells_total);
         else
             buf_puts(&line, "       -   ");
-        if (path && view->started > 0)
-            buf_printf(&line, " %s",
-                       path + strlen(live_run_dir(progress->live)) + strlen("/executed/"));
+        if (path && view->started > 0) {
+            buf_putc(&line, ' ');
+            put_shown(&line, path + strlen(live_run_dir(progress->live)) + strlen("/executed/"));
+        }
         buf_putc(&line, '\n');
         fwrite(line.data, 1, line.len, stdout);
     }

@@ -26,7 +26,7 @@ void buf_puts(struct buf *b, const char *text);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(struct buf *b, size_t len); /* drops the first `len` bytes */
-char *buf_take(struct buf *b);               /* the text (never NULL); free() it; b is empty again */
+char *buf_take(struct buf *b); /* the text (never NULL); free() it; b is empty again */
 
 static inline void buf_reset(struct buf *b) /* empty, but keeps the memory */
 {

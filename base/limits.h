@@ -29,7 +29,7 @@
 
 /* What one cell may leave in the executed notebook; what comes after is counted, not kept. */
 #define LIMIT_CELL_OUTPUT_BYTES (512 * MiB)
-#define LIMIT_CELL_OUTPUTS 200000u
+#define LIMIT_CELL_OUTPUTS      200000u
 
 /* .segue/environments.json and kernel.json are written by hand. */
 #define LIMIT_CONFIG_BYTES (4 * MiB)

@@ -19,7 +19,8 @@ char *mem_strdup(const char *text);                       /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t length);       /* copies exactly `length`, adds NUL */
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Makes room for one more element in a growing array: doubles `*capacity` when `count` has reached it. */
+/* Makes room for one more element in a growing array: doubles `*capacity` when `count` has reached
+ * it. */
 #define mem_grow(array, count, capacity)                                                           \
     do {                                                                                           \
         if ((count) >= (capacity)) {                                                               \
@@ -56,7 +57,8 @@ static inline void mem_auto_close(int *fd)
 }
 
 #define auto_free  __attribute__((cleanup(mem_auto_free)))  /* char *p: free(p) at scope's end */
-#define auto_close __attribute__((cleanup(mem_auto_close))) /* int fd: close(fd) unless negative */
+#define auto_close __attribute__((cleanup(mem_auto_close))) /* int fd: close(fd) unless negative   \
+                                                             */
 
 /* For one's own types: `auto_with(plan_free_at) struct plan *p`. */
 #define auto_with(function) __attribute__((cleanup(function)))

@@ -15,9 +15,9 @@ struct str {
     size_t len;
 };
 
-#define STR(literal)  ((struct str){(literal), sizeof(literal) - 1})
-#define STR_FMT       "%.*s"
-#define STR_ARG(s)    (int)(s).len, (s).text ? (s).text : ""
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)(s).len, (s).text ? (s).text : ""
 
 static inline struct str str_of(const char *text) /* NULL gives none */
 {

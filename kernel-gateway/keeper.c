@@ -122,6 +122,7 @@ static void on_connect(void *user, uint32_t events)
         client->source = loop_add_fd(keeper->loop, fd, EPOLLIN, on_client, client);
         watch_for_cancel(keeper, fd); /* closing takes it out of the epoll again */
         tell(client);
+        on_client(client, EPOLLIN); /* what it said before we looked, in the same round */
         return;
     }
     close(fd);

@@ -398,13 +398,19 @@ static void put_expanded(struct buf *out, const char *text, const char *const (*
     buf_putc(out, 0);
 }
 
-static bool is_ipykernel_launcher(const struct kernelspec *spec)
+#define HISTORY_OPTION "--HistoryManager.hist_file="
+
+/* The option must not be given twice, so a kernelspec's own stands. */
+static bool needs_history_option(const struct kernelspec *spec)
 {
+    bool is_ipykernel = false;
     for (char **at = spec->argv; *at; at++) {
         if (strcmp(*at, "-m") == 0 && at[1] && strcmp(at[1], "ipykernel_launcher") == 0)
-            return true;
+            is_ipykernel = true;
+        if (strncmp(*at, HISTORY_OPTION, strlen(HISTORY_OPTION)) == 0)
+            return false;
     }
-    return false;
+    return is_ipykernel;
 }
 
 char **kernelspec_command(const struct kernelspec *spec, const char *connection_file)
@@ -418,8 +424,8 @@ char **kernelspec_command(const struct kernelspec *spec, const char *connection_
     size_t count = 0;
     for (; spec->argv[count]; count++)
         put_expanded(&texts, spec->argv[count], pairs);
-    if (is_ipykernel_launcher(spec)) {
-        put_expanded(&texts, "--HistoryManager.hist_file=:memory:", pairs);
+    if (needs_history_option(spec)) {
+        put_expanded(&texts, HISTORY_OPTION ":memory:", pairs);
         count++;
     }
     char **argv = mem_alloc((count + 1) * sizeof *argv + texts.len);

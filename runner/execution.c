@@ -32,25 +32,39 @@ void execution_clear(struct execution *execution)
     *execution = (struct execution){0};
 }
 
-/* The error that the cell ends with: of the error output or the reply, whichever tells a name. */
-static void note_error(struct execution *execution, const struct json *content)
+/* Of an error output or an error reply; whether it gave the error a name. Some kernels send an
+ * empty name or none in one of the two: that replaces nothing. */
+static bool note_error(struct execution *execution, const struct json *content)
 {
     json_at ename = json_get(content, 0, "ename");
+    bool has_name = json_kind(content, ename) == JSON_STRING && !json_is(content, ename, "");
 
-    if (json_kind(content, ename) != JSON_STRING)
-        return;
+    if (!has_name && execution->ename.len + execution->evalue.len > 0)
+        return false;
     buf_reset(&execution->ename);
     buf_reset(&execution->evalue);
     json_string(content, ename, &execution->ename);
     json_string(content, json_get(content, 0, "evalue"), &execution->evalue);
+    return has_name;
 }
 
-static void note_count(struct execution *execution, const struct json *content)
+/* Whether it told one. */
+static bool note_count(struct execution *execution, const struct json *content)
 {
     int64_t count;
 
-    if (json_int(content, json_get(content, 0, "execution_count"), &count))
-        execution->count = count;
+    if (!json_int(content, json_get(content, 0, "execution_count"), &count))
+        return false;
+    execution->count = count;
+    return true;
+}
+
+/* The first of its kind counts, so that one which is sent twice changes nothing. */
+static void note_moment(struct execution *execution, enum moment moment,
+                        const struct message *message)
+{
+    if (execution->moments[moment] < 0)
+        execution->moments[moment] = message_date_us(message);
 }
 
 static bool is_state(struct message *message, const char *state)
@@ -69,10 +83,10 @@ static enum execution_news side(const struct execution *execution)
 static enum execution_news take_status(struct execution *execution, struct message *message)
 {
     if (is_state(message, "busy"))
-        execution->moments[MOMENT_BUSY] = message_date_us(message);
-    if (!is_state(message, "idle"))
+        note_moment(execution, MOMENT_BUSY, message);
+    if (!is_state(message, "idle") || execution->has_idle)
         return EXECUTION_NOTHING;
-    execution->moments[MOMENT_IDLE] = message_date_us(message);
+    note_moment(execution, MOMENT_IDLE, message);
     execution->has_idle = true;
     return side(execution);
 }
@@ -87,11 +101,12 @@ static enum execution_news take_iopub(struct execution *execution, struct messag
     if (message->type == MESSAGE_STATUS)
         return take_status(execution, message);
     if (message->type == MESSAGE_EXECUTE_INPUT) {
-        execution->moments[MOMENT_INPUT] = message_date_us(message);
-        note_count(execution, message_content(message));
+        note_moment(execution, MOMENT_INPUT, message);
+        if (!execution->reply_has_count)
+            note_count(execution, message_content(message));
         return EXECUTION_NOTHING;
     }
-    if (message->type == MESSAGE_ERROR)
+    if (message->type == MESSAGE_ERROR && !execution->reply_names)
         note_error(execution, message_content(message));
     return EXECUTION_OUTPUT;
 }
@@ -108,11 +123,11 @@ static enum execution_news take_shell(struct execution *execution, struct messag
         !message_is_child_of(message, &execution->request) || execution->has_reply)
         return EXECUTION_NOTHING;
     const struct json *content = message_content(message);
-    note_count(execution, content);
+    execution->reply_has_count = note_count(execution, content);
     execution->is_error = !json_is(content, json_get(content, 0, "status"), "ok");
     if (execution->is_error)
-        note_error(execution, content);
-    execution->moments[MOMENT_REPLY] = message_date_us(message);
+        execution->reply_names = note_error(execution, content);
+    note_moment(execution, MOMENT_REPLY, message);
     execution->has_reply = true;
     return side(execution);
 }

@@ -36,10 +36,11 @@ struct execution {
     struct uuid request; /* msg_id of the execute_request */
     struct uuid probe;   /* of the kernel_info_request behind it; text "" while there is none */
     bool has_reply, has_idle;
-    bool is_error;                 /* by the reply */
-    int64_t count;                 /* execution_count; -1: none was told */
-    int64_t moments[MOMENT_COUNT]; /* microseconds since 1970; -1: not seen */
-    struct buf ename, evalue;      /* of the error that was raised; empty: none */
+    bool is_error;                     /* by the reply */
+    bool reply_has_count, reply_names; /* and so settles count and error, whatever iopub tells */
+    int64_t count;                     /* execution_count; -1: none was told */
+    int64_t moments[MOMENT_COUNT];     /* microseconds since 1970; -1: not seen, or not dated */
+    struct buf ename, evalue;          /* of the error that was raised; empty: none */
 };
 
 enum execution_news {

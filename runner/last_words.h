@@ -14,8 +14,8 @@ struct last_words {
 void last_words_add(struct last_words *words, const char *data, size_t len);
 void last_words_clear(struct last_words *words);
 
-/* The last line that is not blank, without the white space behind it; "" when there was none. Good
- * until the next call. */
+/* The last line that is not blank, without the white space behind it; "" when there was none. For
+ * when no more is to come: cuts what is behind the line. Good until the next call. */
 const char *last_words_line(struct last_words *words);
 
 #endif

@@ -23,5 +23,7 @@ int pipeline_lock(const char *root, const struct uuid *key, void (*waiting)(void
     waiting();
     if (flock(fd, LOCK_EX) == 0)
         return take_fd(&fd);
+    if (errno != EINTR)
+        return err_errno(e, errno, "cannot lock \"%s\"", path);
     return err_set(e, ERR_CANCELLED, "stopped while another run of the pipeline was going on");
 }

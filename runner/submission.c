@@ -151,6 +151,28 @@ int submission_make(const struct request *request, struct submission **ret_submi
     return 0;
 }
 
+static bool is_limited(const struct pipeline_step *step, const struct environment *environment)
+{
+    const struct environment_resources *resources = &environment->resources;
+
+    return step->cpus > 0 || step->memory_bytes > 0 || step->gpus > 0 || resources->cpus > 0 ||
+           resources->memory_bytes > 0 || resources->gpus > 0;
+}
+
+void submission_warn(const struct submission *submission, struct problems *warnings)
+{
+    for (uint32_t i = 0; i < submission->plan->count; i++) {
+        const struct pipeline_step *step = submission_step(submission, i);
+        const struct frozen_environment *frozen = submission_environment(submission, i);
+        if (frozen->environment && frozen->launcher == LAUNCHER_PROCESS &&
+            is_limited(step, frozen->environment))
+            problems_add(warnings, &submission->pipeline->doc, step->node,
+                         "resources bind containers only: as a local process, \"%s\" runs "
+                         "without limits",
+                         pipeline_step_label(step));
+    }
+}
+
 void submission_free(struct submission *submission)
 {
     if (!submission)

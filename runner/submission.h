@@ -63,6 +63,9 @@ struct request {
 int submission_make(const struct request *request, struct submission **ret_submission,
                     struct problems *problems, struct err *e);
 
+/* Adds what will not be as somebody may expect: limits bind containers, not local processes. */
+void submission_warn(const struct submission *submission, struct problems *warnings);
+
 void submission_free(struct submission *submission);
 AUTO_FUNCTION(struct submission, submission_free)
 #define auto_submission auto_with(submission_free_at)

@@ -1,12 +1,12 @@
 #!/bin/bash
 # Feeds fuzz targets a fixed number of inputs each, grown from real files:
-#   [FUZZ_RUNS=20000] tests/run_fuzz.sh build/fuzz/fuzz_NAME...
+#   [FUZZ_RUNS=50000] tests/run_fuzz.sh build/fuzz/fuzz_NAME...
 #
 # Inputs that reach new code are kept in build/fuzz/corpus/NAME and tried first the next time; one
 # that fails is left in build/fuzz/found. tests/fuzz/corpus/NAME holds what once failed.
 set -euo pipefail
 
-readonly RUNS=${FUZZ_RUNS:-20000}
+readonly RUNS=${FUZZ_RUNS:-50000}
 
 seeds_of() {
     case $1 in

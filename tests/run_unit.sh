@@ -14,7 +14,7 @@ export SECONDS_MAX
 # The sanitizers say where, and are heard even by a parent that only looks at the exit status.
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:${ASAN_OPTIONS-}
 export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS-}
-export TSAN_OPTIONS=suppressions=tests/tsan.supp:second_deadlock_stack=1:${TSAN_OPTIONS-}
+export TSAN_OPTIONS=second_deadlock_stack=1:${TSAN_OPTIONS-}
 
 run_one() {
     local program=$1 log=$1.log status=0 passed skipped

@@ -61,8 +61,7 @@ class Bench:
         self.lives = root / "lives"
         write_kernelspec(self.jupyter, "timed", [
             "bash", "-c", f'echo $EPOCHREALTIME >>{self.lives}; "$@"; echo $EPOCHREALTIME >>{self.lives}',
-            "bash", PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-            "--HistoryManager.hist_file=:memory:"])
+            "bash", PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
         self.env = environment(root / "state", self.jupyter)
         self.rows = []
         self.missing = []
@@ -277,7 +276,7 @@ def many_scripts(bench):
     if bench.has("make"):
         contestants["make"] = make
     median = bench.in_turn(contestants, max(2, bench.rounds // 2))
-    for other, aim in (("parallel", 1.0), ("make", 4.0)):
+    for other, aim in (("parallel", 1.0), ("make", 5.0)):
         if other in median:
             bench.row("1,000 scripts that do nothing", median["segue"], f"{other} -j2", median[other], aim)
 
@@ -294,7 +293,7 @@ def keeper_memory(bench):
     steps = [Step(f"s{n}", notebook(source)) for n in range(10)]
     project = Project(directory / "p", steps, settings={"max_steps_parallelism": 10})
     process = subprocess.Popen(
-        [bench.segue, "run", project.pipeline, "--json"], cwd=directory, env=bench.env,
+        [bench.segue, "run", project.pipeline, "--max-parallel", "10", "--json"], cwd=directory, env=bench.env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     drain = threading.Thread(target=lambda: [None for _ in process.stdout])
     drain.start()

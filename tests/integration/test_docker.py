@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.engine import IMAGES, Engine, attempt_of, attempts_of
 from support.notebooks import code, notebook, stream_text
-from support.project import Step, uuid_of
+from support.project import Project, Step, uuid_of
 from support.segue import ROOT, keepers_of, nothing_left, processes_of, wait_until
 
 OWNER = 1000
@@ -112,6 +112,7 @@ class Docker:
 def docker(world, engine):
     made = Docker(world, engine)
     yield made
+    world.close()
     made.check_nothing_left()
 
 
@@ -122,6 +123,7 @@ def fragile(world, second_directory):
     engine.start()
     made = Docker(world, engine)
     yield made
+    world.close()
     engine.start()
     made.engine.host = engine.host
     made.check_nothing_left()
@@ -159,7 +161,7 @@ def failure(result, title="a"):
 
 def recover(docker):
     """The next start: any other run in the same state root."""
-    result = docker.run(docker.world.project(("again", "pass\n")))
+    result = docker.run(Project(docker.root / "again", [Step("again", "pass\n")]))
     assert result.code == 0, result.explain()
 
 
@@ -622,19 +624,21 @@ def test_step_timeout_of_a_script(docker):
     assert words(result, "a") == "ready\n"
 
 
-def test_two_runs_at_once(docker):
-    """On one engine and in one state root, neither hears of the other's containers."""
-    first = docker.project(py(WAIT))
-    running = docker.started(first, "a")
-    first_container = docker.container("a")
-    second = docker.world.project(("again", "pass\n"))  # recovers what it finds
-    assert docker.run(second).code == 0
-    assert docker.engine.inspect(first_container)["State"]["Running"]
-    several = [docker.start(docker.project(py("print('done')"))) for _ in range(2)]
-    for each in several:
+def test_runs_side_by_side(docker):
+    """On one engine and in one state root, none hears of the others' containers."""
+    running = docker.started(docker.project(py(WAIT)), "a")
+    container = docker.container("a")
+    others = [Project(docker.root / f"other-{n}", [py(f"print({n})", title="b")]) for n in range(3)]
+    for other in others:
+        other.write(".segue/environments.json", json.dumps({"python": PYTHON}))
+        other.step("b")["environment"] = "python"
+        other.save()
+    several = [docker.start(other) for other in others]  # each recovers what it finds
+    for n, each in enumerate(several):
         result = docker.finish(each)
         assert result.code == 0, result.explain()
-    assert docker.engine.inspect(first_container)["State"]["Running"]
+        assert printed(result, "b.ipynb") == f"{n}\n"
+    assert docker.engine.inspect(container)["State"]["Running"]
     running.signal(signal.SIGINT)
     assert docker.finish(running).code == 130
 
@@ -667,7 +671,7 @@ def test_signal_stops_everything(docker, number, code):
 @pytest.mark.parametrize("delay", [0, 0.1, 0.2, 0.3, 0.5, 0.8])
 def test_signal_while_it_starts(docker, delay):
     """At whatever moment: between the look into the image, the creation and the start."""
-    running = docker.start(docker.project(py("1"), Step("b", "1\n")))
+    running = docker.start(docker.project(py(WAIT), Step("b", WAIT + "\n")))
     running.wait_for(lambda e: e["event"] == "step_started")
     time.sleep(delay)
     sent = time.monotonic()

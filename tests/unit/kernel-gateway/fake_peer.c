@@ -24,6 +24,29 @@ static void must(bool condition)
         abort();
 }
 
+/* What the kernel was told; for kernels that are processes of their own. */
+static inline void peer_read_connection(const char *path, struct connection *connection)
+{
+    struct err e;
+    struct buf text = {0};
+    auto_json struct json doc = {0};
+    must(fs_read(path, LIMIT_CONFIG_BYTES, &text, &e) == 0);
+    size_t len = text.len;
+    must(json_parse_take(&doc, buf_take(&text), len, JSON_STRICT, NULL, &e) == 0);
+    bool ipc = json_is(&doc, json_get(&doc, 0, "transport"), "ipc");
+    connection->transport = ipc ? TRANSPORT_IPC : TRANSPORT_TCP;
+    connection->ip = json_strdup(&doc, json_get(&doc, 0, "ip"));
+    auto_free char *key = json_strdup(&doc, json_get(&doc, 0, "key"));
+    must(strlen(key) < sizeof connection->key);
+    strcpy(connection->key, key);
+    for (int i = 0; i < CHANNEL_COUNT; i++) {
+        auto_free char *name = mem_printf("%s_port", channel_name((enum channel)i));
+        int64_t port = 0;
+        must(json_int(&doc, json_get(&doc, 0, name), &port));
+        connection->ports[i] = (uint16_t)port;
+    }
+}
+
 static void peer_set(void *socket, int option, int value)
 {
     must(zmq_setsockopt(socket, option, &value, sizeof value) == 0);

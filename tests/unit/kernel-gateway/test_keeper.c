@@ -307,6 +307,22 @@ static void what_is_no_command_is_not_heard(void **state)
     close(client);
 }
 
+/* For a step that looks once before it starts its work. */
+static void one_turn_is_enough_to_hear_who_spoke_before(void **state)
+{
+    struct world *world = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", world->socket);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_true(send(fd, "stop cancelled", 14, 0) > 0);
+    turn(world);
+    assert_int_equal(world->stop_count, 1);
+    settle(world);
+    assert_int_equal(world->stop_count, 1);
+}
+
 static void any_client_may_command(void **state)
 {
     struct world *world = *state;
@@ -446,6 +462,7 @@ int main(void)
         TEST(the_last_line_is_told_before_the_end),
         TEST(commands_are_obeyed),
         TEST(what_is_no_command_is_not_heard),
+        TEST(one_turn_is_enough_to_hear_who_spoke_before),
         TEST(any_client_may_command),
         TEST(a_client_that_leaves_stops_nothing),
         TEST(the_end_of_the_engine_stops_once),

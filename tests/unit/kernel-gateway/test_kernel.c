@@ -28,28 +28,6 @@ static bool plays(const struct fake *fake, const char *scenario)
     return strcmp(fake->scenario, scenario) == 0;
 }
 
-static void read_connection(const char *path, struct connection *connection)
-{
-    struct err e;
-    struct buf text = {0};
-    auto_json struct json doc = {0};
-    must(fs_read(path, LIMIT_CONFIG_BYTES, &text, &e) == 0);
-    size_t len = text.len;
-    must(json_parse_take(&doc, buf_take(&text), len, JSON_STRICT, NULL, &e) == 0);
-    bool ipc = json_is(&doc, json_get(&doc, 0, "transport"), "ipc");
-    connection->transport = ipc ? TRANSPORT_IPC : TRANSPORT_TCP;
-    connection->ip = json_strdup(&doc, json_get(&doc, 0, "ip"));
-    auto_free char *key = json_strdup(&doc, json_get(&doc, 0, "key"));
-    must(strlen(key) < sizeof connection->key);
-    strcpy(connection->key, key);
-    for (int i = 0; i < CHANNEL_COUNT; i++) {
-        auto_free char *name = mem_printf("%s_port", channel_name((enum channel)i));
-        int64_t port = 0;
-        must(json_int(&doc, json_get(&doc, 0, name), &port));
-        connection->ports[i] = (uint16_t)port;
-    }
-}
-
 static void say(const char *text)
 {
     must(write(STDOUT_FILENO, text, strlen(text)) == (ssize_t)strlen(text));
@@ -149,7 +127,7 @@ static int fake_kernel(const char *scenario, const char *connection_file)
         return 3;
     if (plays(&fake, "port-taken"))
         lose_port_once(connection_file);
-    read_connection(connection_file, &connection);
+    peer_read_connection(connection_file, &connection);
     if (plays(&fake, "signs-badly"))
         connection.key[0] ^= 1;
     signal(SIGINT, on_sigint);

@@ -154,6 +154,22 @@ static void ipykernel_gets_no_history_file(void **state)
     kernelspec_clear(&spec);
 }
 
+static void a_history_option_of_the_kernelspec_stands(void **state)
+{
+    (void)state;
+    struct kernelspec spec;
+    struct err e;
+    assert_int_equal(parse(&spec,
+                           "{\"argv\": [\"p\", \"-m\", \"ipykernel_launcher\", "
+                           "\"--HistoryManager.hist_file=h\"]}",
+                           &e),
+                     0);
+    auto_free char **argv = kernelspec_command(&spec, "/f");
+    assert_string_equal(argv[3], "--HistoryManager.hist_file=h");
+    assert_null(argv[4]);
+    kernelspec_clear(&spec);
+}
+
 /* --- finding: a home of its own with three places in it --- */
 
 struct home {
@@ -334,6 +350,7 @@ int main(void)
         cmocka_unit_test(knows_which_kernels_speak_ipc),
         cmocka_unit_test(command_fills_in),
         cmocka_unit_test(ipykernel_gets_no_history_file),
+        cmocka_unit_test(a_history_option_of_the_kernelspec_stands),
         FINDING(finds_by_name_without_case),
         FINDING(earlier_place_hides_later),
         FINDING(python_means_python3),

@@ -117,8 +117,10 @@ static char *request_of(struct server *server, const char *request)
 
 static bool came_before(struct server *server, const char *first, const char *second)
 {
+    pthread_mutex_lock(&server->lock);
     const char *a = strstr(buf_text(&server->log), first);
     const char *b = strstr(buf_text(&server->log), second);
+    pthread_mutex_unlock(&server->lock);
     return a && b && a < b;
 }
 
@@ -264,6 +266,9 @@ static void tells_how_it_ended(void **state)
         {EXITED("\"ExitCode\":0,\"OOMKilled\":true"), false, 0, false, "exit status 0"},
         {EXITED("\"ExitCode\":127"), false, 127, false, "exit status 127"},
         {EXITED("\"ExitCode\":255"), false, 255, false, "exit status 255"},
+        /* `docker rm --force` by somebody: no further event of its end will come */
+        {OK("{\"Id\":\"abc\",\"State\":{\"Status\":\"removing\",\"ExitCode\":137}}"), true, SIGKILL,
+         false, "killed by SIGKILL"},
     };
     struct launch_place place = place_of("image");
 
