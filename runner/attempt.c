@@ -28,6 +28,7 @@ struct attempt {
     struct journal_cursor cursor;
     struct loop_source *socket_source, *exit_source, *kill_timer;
     bool is_gone;
+    bool was_killed;
     bool was_born;
 };
 
@@ -101,6 +102,14 @@ static int connect_to(const char *path, struct err *e)
     return take_fd(&fd);
 }
 
+static void send_stop(const struct attempt *attempt, enum cause cause)
+{
+    char command[64];
+    int len = snprintf(command, sizeof command, "stop %s", cause_name(cause));
+
+    (void)!send(attempt->socket, command, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* The lock and the listening socket exist before the keeper does, so that there is no moment in
  * which it lives and could not be seen or told. */
 static int bear_keeper(struct attempt *attempt, const char *directory, struct err *e)
@@ -123,7 +132,11 @@ static int bear_keeper(struct attempt *attempt, const char *directory, struct er
         .listen_fd = listen_fd,
         .life_fd = attempt->world->life_fd,
     };
-    return nursery_bear(attempt->world->nursery, &birth, &attempt->keeper, e);
+    if (nursery_bear(attempt->world->nursery, &birth, &attempt->keeper, e) == 0)
+        return 0;
+    /* A nursery that was killed may have borne one all the same: it hears this before it starts. */
+    send_stop(attempt, CAUSE_CANCELLED);
+    return -1;
 }
 
 static int open_journal(struct attempt *attempt, const char *directory, struct err *e)
@@ -165,6 +178,7 @@ static void kill_keeper(void *user)
 {
     struct attempt *attempt = user;
 
+    attempt->was_killed = true;
     syscall(SYS_pidfd_send_signal, attempt->keeper.pidfd, SIGKILL, NULL, 0);
 }
 
@@ -208,12 +222,9 @@ int attempt_start(struct attempt **ret_attempt, const struct attempt_world *worl
 
 void attempt_stop(struct attempt *attempt, enum cause cause)
 {
-    char command[64];
-    int len = snprintf(command, sizeof command, "stop %s", cause_name(cause));
-
     if (attempt->is_gone)
         return;
-    (void)!send(attempt->socket, command, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    send_stop(attempt, cause);
     loop_arm_in(attempt->kill_timer, STOP_LIMIT_MS);
 }
 
@@ -238,6 +249,11 @@ static bool may_be_left(const struct attempt *attempt)
     struct stat st;
 
     return lstat(link, &st) == 0;
+}
+
+bool attempt_was_killed(const struct attempt *attempt)
+{
+    return attempt->was_killed;
 }
 
 void attempt_free(struct attempt *attempt)

@@ -53,6 +53,9 @@ int attempt_read(struct attempt *attempt, struct str *ret_line, uint64_t *ret_of
 
 bool attempt_is_gone(const struct attempt *attempt); /* the keeper has ended */
 
+/* The keeper did not obey and was killed by us: most likely Docker's engine hangs. */
+bool attempt_was_killed(const struct attempt *attempt);
+
 /* Lets go of the attempt. A keeper that is gone leaves nothing behind: its socket directory is
  * removed. NULL is allowed. */
 void attempt_free(struct attempt *attempt);

@@ -115,7 +115,11 @@ static int lose_attempt(struct live_attempt *attempt, struct err *e)
     auto_buf struct buf failure = {0};
     struct err ignored;
 
-    recover_attempt(attempt->directory, attempt->mark, attempt->launcher, &ignored);
+    /* To ask an engine that hangs would hang us too: the next start ends the container. */
+    if (attempt->launcher == LAUNCHER_DOCKER && attempt_was_killed(attempt->attempt))
+        recover_notebook(attempt->directory, &ignored);
+    else
+        recover_attempt(attempt->directory, attempt->mark, attempt->launcher, &ignored);
     live_put_failure(&failure, CAUSE_STEP_LOST, "the process that kept the step is gone");
     return end_attempt(attempt, STATUS_FAILURE, CAUSE_STEP_LOST,
                        (struct str){failure.data, failure.len}, e);

@@ -48,20 +48,29 @@ static int complete_notebook(const char *directory, const struct task *task, str
     return result;
 }
 
+int recover_notebook(const char *directory, struct err *e)
+{
+    struct task task;
+
+    if (read_task(directory, &task, e) < 0)
+        return -1;
+    int result = complete_notebook(directory, &task, e);
+    task_clear(&task);
+    return result;
+}
+
 int recover_attempt(const char *directory, const char *mark, enum launcher_kind launcher,
                     struct err *e)
 {
     struct err second;
     struct task task;
     int cleaned = launch_clean(launcher, mark, e);
-    struct err *rest = cleaned < 0 ? &second : e;
+    int completed = recover_notebook(directory, cleaned < 0 ? &second : e);
 
-    if (read_task(directory, &task, rest) < 0)
-        return -1;
-    if (cleaned == 0)
+    if (cleaned == 0 && read_task(directory, &task, &second) == 0) {
         recover_forget(&task);
-    int completed = complete_notebook(directory, &task, rest);
-    task_clear(&task);
+        task_clear(&task);
+    }
     return cleaned < 0 || completed < 0 ? -1 : 0;
 }
 

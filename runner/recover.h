@@ -20,6 +20,10 @@ int recover_attempt(const char *directory, const char *mark, enum launcher_kind 
 /* Nothing is left of what the task's attempt started: no start need look for it any more. */
 void recover_forget(const struct task *task);
 
+/* Only the executed copy: for when what was started cannot be ended now, and is left to the next
+ * start. */
+int recover_notebook(const char *directory, struct err *e);
+
 /* Every state directory below `root` that an engine left behind without ending its attempts. What
  * cannot be cleared (an engine of Docker that does not answer) is left for the next time. */
 void recover_state_dirs(const char *root);

@@ -144,8 +144,7 @@ static void check(struct outcome *outcome, int status, const char *out, const ch
 {
     if (outcome->status != status || !strstr(buf_text(&outcome->out), out) ||
         !strstr(buf_text(&outcome->error), error))
-        fail_msg("%d\n%s\n%s", outcome->status, buf_text(&outcome->out),
-                 buf_text(&outcome->error));
+        fail_msg("%d\n%s\n%s", outcome->status, buf_text(&outcome->out), buf_text(&outcome->error));
     outcome_clear(outcome);
 }
 
@@ -225,7 +224,7 @@ static void a_part_can_be_run(void **state)
     static const struct {
         const char *option, *step, *ran;
     } rows[] = {
-        {"--only", "second", "s2\n"},     {"--upto", "first", "s1\n"}, {"--from", "s2", "s2\n"},
+        {"--only", "second", "s2\n"},   {"--upto", "first", "s1\n"},    {"--from", "s2", "s2\n"},
         {"--incoming", "b.sh", "s1\n"}, {"--upto", "b.sh", "s1\ns2\n"},
     };
     struct world *world = *state;
@@ -250,8 +249,8 @@ static void parameters_are_set(void **state)
                                  "first:list=[1, 2]", "-p", "s2:word=true story", world->pipeline);
     check(&outcome, 0, "2 succeeded", "");
     auto_free char *definition = scratch_read(world->project, "definition");
-    static const char *const parts[] = {"\"number\":0.10", "\"text\":\"a=b:c\"",
-                                        "\"list\":[1, 2]", "\"word\":\"true story\""};
+    static const char *const parts[] = {"\"number\":0.10", "\"text\":\"a=b:c\"", "\"list\":[1, 2]",
+                                        "\"word\":\"true story\""};
     for (size_t i = 0; i < COUNT(parts); i++)
         if (!strstr(definition, parts[i]))
             fail_msg("no %s in %s", parts[i], definition);

@@ -66,8 +66,7 @@ static int set_up(void **state)
 static void begin(struct world *world, enum progress_style style, const char *definition)
 {
     world->live.submission = submission_of(world->dir, definition, (struct request){0});
-    world->live.run =
-        run_new(world->live.submission->plan, world->live.submission->pipeline);
+    world->live.run = run_new(world->live.submission->plan, world->live.submission->pipeline);
     fflush(stdout);
     world->file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     world->terminal = dup(STDOUT_FILENO);
@@ -192,8 +191,8 @@ static void another_attempt_is_told(void **state)
 
 static void what_cannot_be_read_is_passed_over(void **state)
 {
-    static const char *const rows[] = {"", "{", "[]", "null", "{'status':1,'failure':[]}",
-                                       "{'failure':{'message':1}}"};
+    static const char *const rows[] = {
+        "", "{", "[]", "null", "{'status':1,'failure':[]}", "{'failure':{'message':1}}"};
     static const char *const names[] = {"step_started", "step_finished", "cell_started",
                                         "cell_finished", "of_the_future"};
     struct world *world = *state;
@@ -277,9 +276,8 @@ static void no_text_of_others_moves_the_cursor(void **state)
         auto_free char *definition =
             mem_printf("{'name':'P%s','steps':{'s1':{'title':'T%s','file_path':'a.sh'}}}",
                        rows[i].text, rows[i].text);
-        auto_free char *failure =
-            mem_printf("{'status':'FAILURE','failure':{'cause':'exit_code','message':'M%s'}}",
-                       rows[i].text);
+        auto_free char *failure = mem_printf(
+            "{'status':'FAILURE','failure':{'cause':'exit_code','message':'M%s'}}", rows[i].text);
         begin(world, PROGRESS_TEXT, definition);
         event(world, 0, "step_started", "{'attempt':1}");
         event(world, 0, "step_finished", failure);

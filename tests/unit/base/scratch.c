@@ -37,8 +37,7 @@ static inline char *scratch_write(const char *directory, const char *name, const
     auto_free char *parent = fs_dirname(path);
     struct err e;
 
-    if (fs_mkdirs(parent, 0755, &e) < 0 ||
-        fs_write(path, str_of(text), 0644, FS_NO_SYNC, &e) < 0) {
+    if (fs_mkdirs(parent, 0755, &e) < 0 || fs_write(path, str_of(text), 0644, FS_NO_SYNC, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         abort();
     }

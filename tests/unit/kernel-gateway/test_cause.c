@@ -36,10 +36,21 @@ static void names_are_told_apart(void **state)
 static void names_are_those_that_users_know(void **state)
 {
     static const char *const names[] = {
-        "cell_error",          "exit_code",     "kernel_died",   "kernel_start_failed",
-        "out_of_memory",       "timeout",       "input_invalid", "environment_missing",
-        "launcher_unavailable", "write_refused", "storage_failed", "step_lost",
-        "cancelled",           "upstream",      "internal",
+        "cell_error",
+        "exit_code",
+        "kernel_died",
+        "kernel_start_failed",
+        "out_of_memory",
+        "timeout",
+        "input_invalid",
+        "environment_missing",
+        "launcher_unavailable",
+        "write_refused",
+        "storage_failed",
+        "step_lost",
+        "cancelled",
+        "upstream",
+        "internal",
     };
 
     (void)state;

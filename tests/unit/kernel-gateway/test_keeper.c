@@ -287,8 +287,8 @@ static void commands_are_obeyed(void **state)
 static void what_is_no_command_is_not_heard(void **state)
 {
     static const char *const rows[] = {
-        "stop", "Stop timeout", "stopp timeout", " stop timeout", "go", "\xff\xfe\x01",
-        "stop ", /* and why? */
+        "stop", "Stop timeout", "stopp timeout", " stop timeout",
+        "go",   "\xff\xfe\x01", "stop ", /* and why? */
     };
     struct world *world = *state;
     int client = connect_to(world);

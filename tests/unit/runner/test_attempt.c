@@ -10,7 +10,10 @@
 #include "runner/attempt.h"
 #include "tests/unit/base/scratch.c"
 
+#include <limits.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* --- the keeper: a real frame whose driver does what the task's `source` says --- */
@@ -61,6 +64,30 @@ static int act(const struct keeper_birth *birth)
     return 0;
 }
 
+/* A nursery that is killed when the keeper is borne and nobody knows yet. */
+static int bear_and_die(void)
+{
+    char directory[PATH_MAX] = "";
+    union {
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } space;
+    struct iovec part = {directory, sizeof directory};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = space.bytes,
+                             .msg_controllen = sizeof space.bytes};
+    int fds[3];
+
+    if (recvmsg(3, &message, MSG_CMSG_CLOEXEC) <= 0)
+        return 0;
+    memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
+    if (fork() == 0)
+        _exit(act(&(struct keeper_birth){directory, fds[0], fds[1], fds[2]}));
+    raise(SIGKILL);
+    return 0;
+}
+
 /* --- the engine's side --- */
 
 struct world {
@@ -92,10 +119,8 @@ static int set_up(void **at)
     world->root = scratch_new();
     assert_int_equal(state_create(&world->state, world->root, &e), 0);
     assert_int_equal(pipe2(world->life, O_CLOEXEC), 0);
-    world->shared = (struct attempt_world){.loop = loop_new(),
-                                           .state = &world->state,
-                                           .life_fd = world->life[0],
-                                           .events = &events};
+    world->shared = (struct attempt_world){
+        .loop = loop_new(), .state = &world->state, .life_fd = world->life[0], .events = &events};
     assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
     attempt_mark(mark);
     world->directory = fs_join(world->root, "attempt/1");
@@ -180,9 +205,9 @@ static pid_t keeper_pid(const struct world *world)
     struct err e;
     int64_t pid;
 
-    assert_int_equal(json_parse(&doc, (struct str){world->last.data, world->last.len}, JSON_STRICT,
-                                NULL, &e),
-                     0);
+    assert_int_equal(
+        json_parse(&doc, (struct str){world->last.data, world->last.len}, JSON_STRICT, NULL, &e),
+        0);
     assert_true(json_int(&doc, json_get(&doc, 0, "pid"), &pid));
     return (pid_t)pid;
 }
@@ -376,6 +401,22 @@ static void a_nursery_that_is_gone_for_good_is_told(void **at)
     check_refused(world, ERR_IO);
 }
 
+static void a_keeper_that_nobody_knows_of_does_not_live_on(void **at)
+{
+    static const char *const nursery[] = {"/proc/self/exe", "bear-and-die", NULL};
+    struct world *world = *at;
+    auto_free char *lock = fs_join(world->directory, KEEPER_LOCK);
+    struct err e;
+
+    nursery_free(world->shared.nursery);
+    assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
+    check_refused(world, ERR_IO);
+    auto_close int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0); /* waits for its end */
+    auto_free char *journal = scratch_read(world->directory, KEEPER_JOURNAL);
+    assert_non_null(strstr(journal, "step_finished"));
+}
+
 static void sockets_are_given_to_whom_the_kernel_runs_as(void **at)
 {
     struct world *world = *at;
@@ -429,12 +470,15 @@ int main(int argc, char **argv)
         TEST(without_a_directory_nothing_is_started),
         TEST(a_second_keeper_is_not_borne),
         TEST(a_nursery_that_is_gone_for_good_is_told),
+        TEST(a_keeper_that_nobody_knows_of_does_not_live_on),
         TEST(sockets_are_given_to_whom_the_kernel_runs_as),
         TEST(marks_differ_and_fit),
     };
 
     if (argc > 1 && strcmp(argv[1], "nursery") == 0)
         return nursery_serve(3, act);
+    if (argc > 1 && strcmp(argv[1], "bear-and-die") == 0)
+        return bear_and_die();
     if (argc > 1) /* a nursery that ends before it has heard anything */
         return 0;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,8 +133,8 @@ static void submit(struct world *world, const char *definition)
 {
     struct err e;
 
-    if (engine_submit(world->engine,
-                      submission_of(world->project, definition, (struct request){0}), &e) < 0)
+    if (engine_submit(world->engine, submission_of(world->project, definition, (struct request){0}),
+                      &e) < 0)
         fail_msg("%s", e.text);
 }
 
@@ -188,9 +188,8 @@ static void check_ends(const struct world *world)
     }
 }
 
-#define STEP(uuid, file, more)                                                                     \
-    "'" uuid "':{'title':'" uuid "','file_path':'" file "'" more "}"
-#define AFTER(uuids) ",'incoming_connections':[" uuids "]"
+#define STEP(uuid, file, more) "'" uuid "':{'title':'" uuid "','file_path':'" file "'" more "}"
+#define AFTER(uuids)           ",'incoming_connections':[" uuids "]"
 
 /* --- a run --- */
 
@@ -212,8 +211,8 @@ static void steps_wait_for_what_they_need(void **at)
     struct world *world = *at;
 
     put_script(world, "a.sh", "echo $SEGUE_STEP_UUID >>order");
-    run(world, "{'steps':{" STEP("c", "a.sh", AFTER("'a','b'")) "," STEP("a", "a.sh", "") ","
-               STEP("b", "a.sh", AFTER("'a'")) "}}");
+    run(world, "{'steps':{" STEP("c", "a.sh", AFTER("'a','b'")) "," STEP("a", "a.sh", "") "," STEP(
+                   "b", "a.sh", AFTER("'a'")) "}}");
     check_run(world, STATUS_SUCCESS);
     auto_free char *order = scratch_read(world->project, "order");
     assert_string_equal(order, "a\nb\nc\n");
@@ -247,9 +246,10 @@ static void a_failure_stops_what_needs_it_and_nothing_else(void **at)
 
     put_script(world, "bad.sh", "echo the reason >&2; exit 5");
     put_script(world, "good.sh", "exit 0");
-    run(world, "{'steps':{" STEP("a", "bad.sh", "") "," STEP("b", "good.sh", AFTER("'a'")) ","
-               STEP("c", "good.sh", AFTER("'b'")) "," STEP("d", "good.sh", "") ","
-               STEP("e", "good.sh", AFTER("'d'")) "}}");
+    run(world,
+        "{'steps':{" STEP("a", "bad.sh", "") "," STEP("b", "good.sh", AFTER("'a'")) "," STEP(
+            "c", "good.sh", AFTER("'b'")) "," STEP("d", "good.sh", "") "," STEP("e", "good.sh",
+                                                                                AFTER("'d'")) "}}");
     check_run(world, STATUS_FAILURE);
     const struct submission *submission = live_run_submission(engine_run(world->engine));
     for (uint32_t i = 0; i < 5; i++) {
@@ -310,8 +310,8 @@ static void a_missing_environment_fails_its_step(void **at)
     struct world *world = *at;
 
     put_script(world, "a.sh", "exit 0");
-    run(world, "{'steps':{" STEP("a", "a.sh", ",'environment':'nowhere'") ","
-               STEP("b", "a.sh", "") "}}");
+    run(world,
+        "{'steps':{" STEP("a", "a.sh", ",'environment':'nowhere'") "," STEP("b", "a.sh", "") "}}");
     check_step(world, 0, STATUS_FAILURE, CAUSE_ENVIRONMENT_MISSING);
     check_step(world, 1, STATUS_SUCCESS, CAUSE_NONE);
     check_ends(world);
@@ -359,8 +359,8 @@ static void a_cancelled_run_stops_what_runs_and_starts_nothing_more(void **at)
     world->on_event = "output";
     world->on_text = "up";
     world->action = cancel;
-    run(world, "{'steps':{" STEP("a", "a.sh", ",'retries':{'limit':4,'delay':0}") ","
-               STEP("b", "a.sh", AFTER("'a'")) "}}");
+    run(world, "{'steps':{" STEP("a", "a.sh", ",'retries':{'limit':4,'delay':0}") "," STEP(
+                   "b", "a.sh", AFTER("'a'")) "}}");
     check_run(world, STATUS_ABORTED);
     check_step(world, 0, STATUS_ABORTED, CAUSE_CANCELLED);
     check_step(world, 1, STATUS_ABORTED, CAUSE_CANCELLED);
@@ -404,8 +404,8 @@ static void a_step_whose_keeper_was_killed_is_lost(void **at)
     world->on_event = "output";
     world->on_text = "keeper is ";
     world->action = kill_keeper;
-    run(world, "{'steps':{" STEP("a", "a.sh", "") "," STEP("b", "b.sh", AFTER("'a'")) ","
-               STEP("c", "b.sh", "") "}}");
+    run(world, "{'steps':{" STEP("a", "a.sh", "") "," STEP("b", "b.sh", AFTER("'a'")) "," STEP(
+                   "c", "b.sh", "") "}}");
     check_run(world, STATUS_FAILURE);
     const struct submission *submission = live_run_submission(engine_run(world->engine));
     for (uint32_t i = 0; i < 3; i++) {
@@ -467,12 +467,12 @@ static void a_run_that_cannot_be_stored_is_refused(void **at)
     auto_free char *runs = fs_join(world->state.dir, "runs");
     assert_int_equal(rmdir(runs), 0);
     scratch_put(world->state.dir, "runs", "a file is in the way");
-    assert_int_equal(engine_submit(world->engine,
-                                   submission_of(world->project,
-                                                 "{'steps':{" STEP("a", "a.sh", "") "}}",
-                                                 (struct request){0}),
-                                   &e),
-                     -1);
+    assert_int_equal(
+        engine_submit(world->engine,
+                      submission_of(world->project, "{'steps':{" STEP("a", "a.sh", "") "}}",
+                                    (struct request){0}),
+                      &e),
+        -1);
     assert_null(engine_run(world->engine));
     assert_int_equal(world->seen.len, 0); /* nobody hears of it */
     /* And the next one is taken. */

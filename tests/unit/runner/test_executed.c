@@ -74,8 +74,9 @@ static void copies_lie_under_their_own_paths(void **state)
 {
     struct world *world = *state;
     auto_submission struct submission *submission =
-        submission_of(world->dir, "{'steps':{'s1':{'file_path':'a.ipynb'},"
-                                  "'s2':{'file_path':'sub/b.ipynb'},'s3':{'file_path':'s.sh'}}}",
+        submission_of(world->dir,
+                      "{'steps':{'s1':{'file_path':'a.ipynb'},"
+                      "'s2':{'file_path':'sub/b.ipynb'},'s3':{'file_path':'s.sh'}}}",
                       (struct request){0});
     struct executed *executed = executed_new(submission, world->run_dir);
 
@@ -108,8 +109,9 @@ static void steps_of_one_notebook_have_copies_of_their_own(void **state)
 {
     struct world *world = *state;
     auto_submission struct submission *submission =
-        submission_of(world->dir, "{'steps':{'s1':{'file_path':'a.ipynb'},"
-                                  "'s2':{'file_path':'a.ipynb'},'s3':{'file_path':'a.ipynb'}}}",
+        submission_of(world->dir,
+                      "{'steps':{'s1':{'file_path':'a.ipynb'},"
+                      "'s2':{'file_path':'a.ipynb'},'s3':{'file_path':'a.ipynb'}}}",
                       (struct request){0});
     struct executed *executed = executed_new(submission, world->run_dir);
 
@@ -126,8 +128,9 @@ static void no_two_copies_ever_share_a_path(void **state)
 
     scratch_put(world->dir, "a.s2.ipynb", "another");
     auto_submission struct submission *submission =
-        submission_of(world->dir, "{'steps':{'s1':{'file_path':'a.ipynb'},"
-                                  "'s2':{'file_path':'a.ipynb'},'s3':{'file_path':'a.s2.ipynb'}}}",
+        submission_of(world->dir,
+                      "{'steps':{'s1':{'file_path':'a.ipynb'},"
+                      "'s2':{'file_path':'a.ipynb'},'s3':{'file_path':'a.s2.ipynb'}}}",
                       (struct request){0});
     struct executed *executed = executed_new(submission, world->run_dir);
     for (uint32_t i = 0; i < 3; i++)
@@ -307,8 +310,8 @@ static void a_source_that_was_changed_is_left_as_it_is(void **state)
 static void a_run_is_not_taken_for_somebody_else(void **state)
 {
     struct world *world = *state;
-    auto_submission struct submission *submission = in_place(
-        world, "{'steps':{'s1':{'file_path':'a.ipynb'},'s2':{'file_path':'./a.ipynb'}}}");
+    auto_submission struct submission *submission =
+        in_place(world, "{'steps':{'s1':{'file_path':'a.ipynb'},'s2':{'file_path':'./a.ipynb'}}}");
     struct executed *executed = executed_new(submission, world->run_dir);
     struct err e = {0};
 

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "runner/notices.h"
 #include "base/mem.h"
+#include "runner/notices.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -59,41 +59,73 @@ static void goes_into_every_shape_of_parameters(void **state)
         const char *overrides[6];
         const char *after;
     } rows[] = {
-        {"nothing to do", "{ 'name' : 'n' , 'steps' : { } }", {NULL}, "{ 'name' : 'n' , 'steps' : { } }"},
+        {"nothing to do",
+         "{ 'name' : 'n' , 'steps' : { } }",
+         {NULL},
+         "{ 'name' : 'n' , 'steps' : { } }"},
         {"none there yet", "{'steps': {}}", {"a=1"}, "{'parameters':{'a':1},'steps': {}}"},
-        {"empty", "{'steps':{}, 'parameters' : { } }", {"a=1"}, "{'steps':{}, 'parameters' : {'a':1} }"},
-        {"another one", "{'parameters':{'b': 0.10},'steps':{}}", {"a=1"},
+        {"empty",
+         "{'steps':{}, 'parameters' : { } }",
+         {"a=1"},
+         "{'steps':{}, 'parameters' : {'a':1} }"},
+        {"another one",
+         "{'parameters':{'b': 0.10},'steps':{}}",
+         {"a=1"},
          "{'parameters':{'b':0.10,'a':1},'steps':{}}"},
-        {"the same one", "{'parameters':{'a':0,'b':2},'steps':{}}", {"a=1"},
+        {"the same one",
+         "{'parameters':{'a':0,'b':2},'steps':{}}",
+         {"a=1"},
          "{'parameters':{'b':2,'a':1},'steps':{}}"},
         {"null", "{'parameters':null,'steps':{}}", {"a=1"}, "{'parameters':{'a':1},'steps':{}}"},
-        {"as text, the old way", "{'parameters':'{\\'b\\': 2}','steps':{}}", {"a=1"},
+        {"as text, the old way",
+         "{'parameters':'{\\'b\\': 2}','steps':{}}",
+         {"a=1"},
          "{'parameters':{'b':2,'a':1},'steps':{}}"},
-        {"an empty text", "{'parameters':'{}','steps':{}}", {"a=1"},
+        {"an empty text",
+         "{'parameters':'{}','steps':{}}",
+         {"a=1"},
          "{'parameters':{'a':1},'steps':{}}"},
-        {"the later one counts", "{'steps':{}}", {"a=1", "b=2", "a=3"},
+        {"the later one counts",
+         "{'steps':{}}",
+         {"a=1", "b=2", "a=3"},
          "{'parameters':{'b':2,'a':3},'steps':{}}"},
-        {"repeated in the file", "{'parameters':{'a':1,'c':5,'a':2},'steps':{}}", {"a=3"},
+        {"repeated in the file",
+         "{'parameters':{'a':1,'c':5,'a':2},'steps':{}}",
+         {"a=3"},
          "{'parameters':{'c':5,'a':3},'steps':{}}"},
-        {"any value", "{'steps':{}}", {"a={'x': [1, null]}", "b='text'", "c=null"},
+        {"any value",
+         "{'steps':{}}",
+         {"a={'x': [1, null]}", "b='text'", "c=null"},
          "{'parameters':{'a':{'x': [1, null]},'b':'text','c':null},'steps':{}}"},
-        {"a step", "{'steps':{'s':{'title':'t'}}}", {"0:a=1"},
+        {"a step",
+         "{'steps':{'s':{'title':'t'}}}",
+         {"0:a=1"},
          "{'steps':{'s':{'parameters':{'a':1},'title':'t'}}}"},
-        {"an empty step", "{'steps':{'s':{}}}", {"0:a=1"}, "{'steps':{'s':{'parameters':{'a':1}}}}"},
-        {"a step's", "{'steps':{'s':{'parameters':{'b':2}, 'title':'t'}}}", {"0:a=1"},
+        {"an empty step",
+         "{'steps':{'s':{}}}",
+         {"0:a=1"},
+         "{'steps':{'s':{'parameters':{'a':1}}}}"},
+        {"a step's",
+         "{'steps':{'s':{'parameters':{'b':2}, 'title':'t'}}}",
+         {"0:a=1"},
          "{'steps':{'s':{'parameters':{'b':2,'a':1}, 'title':'t'}}}"},
-        {"step and pipeline do not mix", "{'steps':{'s':{'parameters':{'a':2}}},'parameters':{'a':3}}",
-         {"a=9", "0:a=8"}, "{'steps':{'s':{'parameters':{'a':8}}},'parameters':{'a':9}}"},
+        {"step and pipeline do not mix",
+         "{'steps':{'s':{'parameters':{'a':2}}},'parameters':{'a':3}}",
+         {"a=9", "0:a=8"},
+         "{'steps':{'s':{'parameters':{'a':8}}},'parameters':{'a':9}}"},
         {"several steps, in any order",
          "{'steps':{'s':{'x':[1,  2]},'t':{'parameters':{}},'u':{'title':'u'}}}",
          {"2:a=1", "0:b=2", "1:c=3", "2:d=4", "e=5"},
          "{'parameters':{'e':5},'steps':{'s':{'parameters':{'b':2},'x':[1,  2]},"
          "'t':{'parameters':{'c':3}},'u':{'parameters':{'a':1,'d':4},'title':'u'}}}"},
         {"unknown keys and their bytes",
-         "{\n  'settings' : {'auto_eviction':false},\n  'steps':{},  'x' : 1.50e0\t}\n", {"a=1"},
+         "{\n  'settings' : {'auto_eviction':false},\n  'steps':{},  'x' : 1.50e0\t}\n",
+         {"a=1"},
          "{'parameters':{'a':1},\n  'settings' : {'auto_eviction':false},\n  'steps':{},  'x' : "
          "1.50e0\t}\n"},
-        {"names that need escapes", "{'parameters':{'\\u0061':1,'q\\'':2},'steps':{}}", {"a=3"},
+        {"names that need escapes",
+         "{'parameters':{'\\u0061':1,'q\\'':2},'steps':{}}",
+         {"a=3"},
          "{'parameters':{'q\\'':2,'a':3},'steps':{}}"},
     };
 
@@ -114,7 +146,8 @@ static void goes_into_every_shape_of_parameters(void **state)
 
 static void names_are_escaped(void **state)
 {
-    static const char *const names[] = {"", "a b", "q\"uote", "back\\slash", "line\nbreak", "ü", "\x01"};
+    static const char *const names[] = {"",  "a b", "q\"uote", "back\\slash", "line\nbreak",
+                                        "ü", "\x01"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -127,8 +160,8 @@ static void names_are_escaped(void **state)
         const struct parameters *parameters = &pipeline->parameters;
         int64_t value;
         assert_int_equal(json_count(parameters->doc, parameters->at), 1);
-        assert_true(json_int(parameters->doc, json_get(parameters->doc, parameters->at, names[i]),
-                             &value));
+        assert_true(
+            json_int(parameters->doc, json_get(parameters->doc, parameters->at, names[i]), &value));
         assert_int_equal(value, 2);
     }
 }
@@ -215,8 +248,8 @@ static void one_round(uint32_t *seed)
         uint32_t table = roll(seed, STEPS + 1), name = roll(seed, NAMES);
         tables[table][name] = (int)roll(seed, 1000) + 1;
         snprintf(values[i], sizeof values[i], "%d", tables[table][name]);
-        overrides[i] = (struct override){table == STEPS ? STEP_NONE : table, names[name],
-                                         str_of(values[i])};
+        overrides[i] =
+            (struct override){table == STEPS ? STEP_NONE : table, names[name], str_of(values[i])};
     }
     auto_free char *after = applied(definition.data, overrides, count);
     auto_pipeline struct pipeline *pipeline = parsed(str_of(after));
@@ -248,7 +281,8 @@ static void a_steps_parameters_hide_those_of_its_pipeline(void **state)
         {"both", "{'c':3,'b':9}", "{'a':1,'b':2}", "{'c':3,'b':2,'a':1}"},
         {"null hides too", "{'a':1}", "{'a':null}", "{'a':null}"},
         {"spelt in another way", "{'a':2}", "{'\\u0061':1}", "{'a':1}"},
-        {"values keep their bytes", "{'b':{ 'x' : 1 }}", "{'a':0.10}", "{'b':{ 'x' : 1 },'a':0.10}"},
+        {"values keep their bytes", "{'b':{ 'x' : 1 }}", "{'a':0.10}",
+         "{'b':{ 'x' : 1 },'a':0.10}"},
     };
 
     (void)state;

@@ -110,8 +110,8 @@ static void a_container_sees_its_mounts(void **state)
     for (size_t i = 0; i < COUNT(names); i++) {
         bool is_mounted = false;
         for (size_t k = 0; k < place.launch.mount_count; k++)
-            is_mounted =
-                is_mounted || strcmp(value_of(&place, names[i]), place.launch.mounts[k].inside) == 0;
+            is_mounted = is_mounted ||
+                         strcmp(value_of(&place, names[i]), place.launch.mounts[k].inside) == 0;
         if (!is_mounted)
             fail_msg("%s is not mounted", names[i]);
     }

@@ -111,11 +111,16 @@ static void bytes_that_are_no_text_are_replaced(void **state)
     static const struct {
         const char *name, *script, *text;
     } rows[] = {
-        {"a stray byte", "printf 'a\\xffb'", "a\xef\xbf\xbd" "b"},
-        {"a lone continuation", "printf 'a\\x80b'", "a\xef\xbf\xbd" "b"},
+        {"a stray byte", "printf 'a\\xffb'",
+         "a\xef\xbf\xbd"
+         "b"},
+        {"a lone continuation", "printf 'a\\x80b'",
+         "a\xef\xbf\xbd"
+         "b"},
         {"half a character at the end", "printf 'a\\xc3'", "a\xef\xbf\xbd"},
         {"a surrogate", "printf 'a\\xed\\xa0\\x80b'",
-         "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" "b"},
+         "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+         "b"},
         {"control characters", "printf 'a\\x1b[31m\\x01\\rb'", "a\x1b[31m\x01\rb"},
     };
 

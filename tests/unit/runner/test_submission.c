@@ -53,8 +53,9 @@ static void everything_is_frozen(void **state)
     const char *dir = *state;
     const uint32_t selected[] = {1};
     auto_submission struct submission *submission =
-        submission_of(dir, "{'steps':{'s1':{'file_path':'a.sh'},'s2':{'file_path':'a.sh',"
-                           "'incoming_connections':['s1']}}}",
+        submission_of(dir,
+                      "{'steps':{'s1':{'file_path':'a.sh'},'s2':{'file_path':'a.sh',"
+                      "'incoming_connections':['s1']}}}",
                       (struct request){.run_type = RUN_UPTO,
                                        .selected = selected,
                                        .selected_count = 1,
@@ -112,8 +113,8 @@ static void sources_are_absolute(void **state)
         auto_free char *definition =
             mem_printf("{'steps':{'s1':{'file_path':'%s'}}}", rows[i].file);
         struct err e;
-        if (submission_try(dir, rows[i].pipeline_dir, definition, (struct request){0},
-                           &submission, &e) < 0)
+        if (submission_try(dir, rows[i].pipeline_dir, definition, (struct request){0}, &submission,
+                           &e) < 0)
             fail_msg("%s", e.text);
         auto_free char *source = submission_source(submission, 0);
         auto_free char *expected = fs_join(dir, rows[i].source);
@@ -143,8 +144,8 @@ static void what_cannot_run_is_refused(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct submission *submission = NULL;
         struct err e;
-        if (submission_try(*state, ".", rows[i].definition, (struct request){0}, &submission,
-                           &e) == 0)
+        if (submission_try(*state, ".", rows[i].definition, (struct request){0}, &submission, &e) ==
+            0)
             fail_msg("taken: %s", rows[i].name);
         assert_int_equal(e.code, ERR_INVALID);
         if (!strstr(e.text, rows[i].part))
@@ -203,8 +204,7 @@ static void a_project_that_cannot_be_written_is_refused(void **state)
 static void a_missing_environment_fails_only_its_own_steps(void **state)
 {
     put_environments(*state, "{'one': {'launcher': 'process'}}");
-    auto_submission struct submission *submission =
-        submission_of(*state, TWO, (struct request){0});
+    auto_submission struct submission *submission = submission_of(*state, TWO, (struct request){0});
     const struct frozen_environment *one = submission_environment(submission, 0);
     const struct frozen_environment *two = submission_environment(submission, 1);
 
@@ -217,9 +217,9 @@ static void a_missing_environment_fails_only_its_own_steps(void **state)
 
 static void steps_of_one_environment_share_it(void **state)
 {
-    auto_submission struct submission *submission = submission_of(
-        *state, "{'steps':{'a':{'file_path':'a.sh'},'b':{'file_path':'a.sh'}}}",
-        (struct request){0});
+    auto_submission struct submission *submission =
+        submission_of(*state, "{'steps':{'a':{'file_path':'a.sh'},'b':{'file_path':'a.sh'}}}",
+                      (struct request){0});
 
     assert_ptr_equal(submission_environment(submission, 0), submission_environment(submission, 1));
 }
@@ -253,8 +253,8 @@ static void the_launcher_is_as_chosen(void **state)
     put_environments(*state, "{'in a container': {'launcher': 'docker', 'image': 'segue/none'},"
                              " 'here': {'launcher': 'process'}}");
     for (size_t i = 0; i < COUNT(rows); i++) {
-        auto_free char *definition = mem_printf(
-            "{'steps':{'s':{'file_path':'a.sh','environment':'%s'}}}", rows[i].name);
+        auto_free char *definition =
+            mem_printf("{'steps':{'s':{'file_path':'a.sh','environment':'%s'}}}", rows[i].name);
         auto_submission struct submission *submission =
             submission_of(*state, definition, (struct request){.launcher = rows[i].choice});
         const struct frozen_environment *frozen = submission_environment(submission, 0);
