@@ -78,7 +78,7 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(if $(filter tsan,$(VARIANT)),$(B)/tests/unit/
 	@echo "link    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
-$(B)/tests/unit/%.o: | build/packages/cmocka
+$(UNIT:$(B)/unit/%=$(B)/tests/unit/%.o): | build/packages/cmocka
 
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBRARY)
 	@echo "link    $@"
@@ -169,8 +169,13 @@ cover: build/packages/cover ## line coverage of the unit tests
 layers: build/packages/python ## fails on an #include against the architecture
 	@$(PYTHON) tests/layers.py
 
-fmt: build/packages/format ## formats the C code; CHECK=1: only says what is not formatted
-	@clang-format $(if $(CHECK),--dry-run --Werror,-i) $(C_FILES)
+fmt: build/packages/format ## formats the C code; CHECK=1: only names the files that are not formatted
+ifdef CHECK
+	@! clang-format --dry-run $(C_FILES) 2>&1 | sed -n 's/:.*clang-formatted.*/: not formatted (make fmt)/p' | \
+	    sort -u | grep .
+else
+	@clang-format -i $(C_FILES)
+endif
 
 tidy: build/packages/tidy build/packages/build ## clang-tidy on the C code
 	@printf '%s\n' $(SOURCES) $(MAINS) | xargs -P $(JOBS) -n 4 \

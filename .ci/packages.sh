@@ -54,7 +54,7 @@ needs_of() {
 is_there() {
     case $1 in
     command) command -v "$2" >/dev/null ;;
-    header) cc -fsyntax-only -include "$2" -x c /dev/null 2>/dev/null ;;
+    header) cc -E -include "$2" -x c /dev/null >/dev/null 2>&1 ;;
     clang-can)
         echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
             clang "$2" -o /dev/null -x c - 2>/dev/null

@@ -56,9 +56,9 @@ static inline void mem_auto_close(int *fd)
         close(*fd);
 }
 
-#define auto_free  __attribute__((cleanup(mem_auto_free)))  /* char *p: free(p) at scope's end */
-#define auto_close __attribute__((cleanup(mem_auto_close))) /* int fd: close(fd) unless negative   \
-                                                             */
+/* char *p: free(p) at the scope's end; int fd: close(fd) unless negative. */
+#define auto_free  __attribute__((cleanup(mem_auto_free)))
+#define auto_close __attribute__((cleanup(mem_auto_close)))
 
 /* For one's own types: `auto_with(plan_free_at) struct plan *p`. */
 #define auto_with(function) __attribute__((cleanup(function)))

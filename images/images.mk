@@ -9,10 +9,11 @@ EXTRA_CA_FILES := $(wildcard /usr/local/share/ca-certificates/*.crt)
 images: $(IMAGES:%=image-%)
 
 image-base:
-	images/base.sh
+	@images/base.sh
 
 $(IMAGES:%=image-%): image-%: image-base
-	docker build --quiet --network host --tag segue/$* \
+	@echo "image   segue/$*"
+	@docker build --quiet --network host --tag segue/$* \
 	    $(if $(EXTRA_CA_FILES),--build-arg EXTRA_CA="$$(cat $(EXTRA_CA_FILES))") images/$*
 
 .PHONY: images image-base $(IMAGES:%=image-%)

@@ -91,7 +91,9 @@ static void on_client(void *user, uint32_t events)
     ssize_t got = recv(client->fd, command, sizeof command - 1, MSG_DONTWAIT);
 
     (void)events;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    /* A client that leaves with numbers unread resets the connection, which is told once and before
+     * what it has said: that is still there to be read. */
+    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
         return;
     if (got <= 0) {
         drop_client(client);

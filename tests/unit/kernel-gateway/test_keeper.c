@@ -336,6 +336,25 @@ static void any_client_may_command(void **state)
     close(second);
 }
 
+static void the_last_word_of_a_client_that_left_is_heard(void **state)
+{
+    struct world *world = *state;
+    int client = connect_to(world); /* and it does not read what it is told */
+
+    assert_true(send(client, "stop timeout", 12, 0) > 0);
+    close(client);
+    settle(world);
+    assert_int_equal(world->stop_count, 1);
+    /* Its place is free again. */
+    int clients[4];
+    for (size_t i = 0; i < COUNT(clients); i++)
+        clients[i] = connect_to(world);
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(newest(clients[i]), 0);
+        close(clients[i]);
+    }
+}
+
 static void a_client_that_leaves_stops_nothing(void **state)
 {
     struct world *world = *state;
@@ -464,6 +483,7 @@ int main(void)
         TEST(what_is_no_command_is_not_heard),
         TEST(one_turn_is_enough_to_hear_who_spoke_before),
         TEST(any_client_may_command),
+        TEST(the_last_word_of_a_client_that_left_is_heard),
         TEST(a_client_that_leaves_stops_nothing),
         TEST(the_end_of_the_engine_stops_once),
         TEST(sigterm_stops),

@@ -294,6 +294,22 @@ static void freeing_leaves_nothing_behind(void **state)
     close(pidfd);
 }
 
+/* The way of a keeper, to which its children's children come when they lose their parents. */
+static void freeing_in_a_subreaper_leaves_nothing_behind(void **state)
+{
+    struct watch watch = {0};
+    struct script script;
+
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    freeing_leaves_nothing_behind(state);
+    /* Its parent ended long ago, nobody of its group is left. */
+    run(&watch, script_of(&script, "(setsid sleep 1000 >&- 2>&- &)"));
+    assert_int_equal(watch.ended, 1);
+    watch_clear(&watch);
+    assert_int_equal(left_of(&script), 0);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
 static void may_be_freed_inside_its_events(void **state)
 {
     struct watch in_output = {.free_in_output = true}, in_ended = {.free_in_ended = true};
@@ -419,6 +435,7 @@ int main(void)
         cmocka_unit_test(signals_reach_children_too),
         cmocka_unit_test(a_kill_of_ours_is_told_as_such),
         cmocka_unit_test(freeing_leaves_nothing_behind),
+        cmocka_unit_test(freeing_in_a_subreaper_leaves_nothing_behind),
         cmocka_unit_test(may_be_freed_inside_its_events),
         cmocka_unit_test(cleaning_kills_what_an_earlier_life_left),
         cmocka_unit_test(dies_with_its_keeper),

@@ -172,7 +172,7 @@ static inline void cell_kernel_handle(struct cell_kernel *kernel, enum channel c
     }
 }
 
-static inline int cell_kernel(const char *connection_file)
+static inline _Noreturn void cell_kernel(const char *connection_file)
 {
     struct cell_kernel kernel = {0};
     struct connection connection = {0};

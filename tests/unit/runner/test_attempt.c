@@ -82,8 +82,10 @@ static int bear_and_die(void)
     if (recvmsg(3, &message, MSG_CMSG_CLOEXEC) <= 0)
         return 0;
     memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
-    if (fork() == 0)
+    if (fork() == 0) {
+        close(3);
         _exit(act(&(struct keeper_birth){directory, fds[0], fds[1], fds[2]}));
+    }
     raise(SIGKILL);
     return 0;
 }

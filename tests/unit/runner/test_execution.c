@@ -380,9 +380,10 @@ static void error_output_alone_is_no_error(void **state)
     struct fixture *fixture = *state;
 
     assert_int_equal(error(fixture, "{\"ename\":\"E\",\"evalue\":\"v\"}"), EXECUTION_OUTPUT);
-    reply(fixture, OK_REPLY);
+    reply(fixture, "{\"status\":\"ok\",\"ename\":\"of no meaning\"}");
     assert_int_equal(idle(fixture), EXECUTION_OVER);
     assert_false(fixture->execution.is_error);
+    assert_error(&fixture->execution, "E", "v");
 }
 
 static void error_of_the_reply_needs_no_output(void **state)
