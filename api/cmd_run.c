@@ -400,9 +400,14 @@ static int run_in_state(const struct options *options, const struct state *state
 /* The signal that came while we waited for our turn; a handler can reach nothing else. */
 static volatile sig_atomic_t waiting_signal;
 
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* A signal that comes just before the waiting begins would not end it: the alarm does. */
 static void note_signal(int signal_number)
 {
-    waiting_signal = signal_number;
+    if (signal_number != SIGALRM)
+        waiting_signal = signal_number;
+    alarm(1);
 }
 
 static void say_waiting(void)
@@ -415,13 +420,15 @@ static int wait_for_turn(const char *root, const struct submission *submission, 
 {
     struct uuid key = results_key(submission->project.dir, submission->pipeline->uuid);
     struct sigaction note = {.sa_handler = note_signal};
-    struct sigaction before_int, before_term;
+    static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
+    struct sigaction before[COUNT(signals)];
 
-    sigaction(SIGINT, &note, &before_int);
-    sigaction(SIGTERM, &note, &before_term);
+    for (size_t i = 0; i < COUNT(signals); i++)
+        sigaction(signals[i], &note, &before[i]);
     int fd = pipeline_lock(root, &key, say_waiting, e);
-    sigaction(SIGINT, &before_int, NULL);
-    sigaction(SIGTERM, &before_term, NULL);
+    alarm(0);
+    for (size_t i = 0; i < COUNT(signals); i++)
+        sigaction(signals[i], &before[i], NULL);
     return fd;
 }
 
@@ -452,7 +459,7 @@ static int run(const struct options *options)
     if (prepare(options, &submission) < 0)
         return EXIT_INPUT;
     auto_close int turn_fd = wait_for_turn(root, submission, &e);
-    if (turn_fd < 0 && waiting_signal)
+    if (waiting_signal)
         return 128 + waiting_signal;
     if (turn_fd < 0) {
         fprintf(stderr, "segue run: %s\n", e.text);

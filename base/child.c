@@ -311,6 +311,7 @@ enum {
     PID_LIMIT = 4 * 1024 * 1024,    /* PID_MAX_LIMIT of the kernel */
     ENVIRON_MAX = 16 * 1024 * 1024, /* the kernel lets an exec have 6 MB of arguments at most */
     DYING_MS = 2000,                /* for what does not die of SIGKILL, asleep in a driver */
+    EXEC_LOOKS = 10,                /* of a millisecond each */
     DYING_MAX = 256                 /* descriptors to wait with, of usually 1024 that there are */
 };
 
@@ -338,13 +339,38 @@ static bool has_entry(const struct buf *environment, const char *entry)
 }
 
 /* A process that ended, a zombie and one that we may not look at have no environment for us. */
-static bool is_marked(pid_t pid, const char *mark)
+static bool read_environment(pid_t pid, struct buf *environment)
 {
     char path[64];
     struct err ignored;
-    auto_buf struct buf environment = {0};
     snprintf(path, sizeof path, "/proc/%d/environ", pid);
-    return fs_read(path, ENVIRON_MAX, &environment, &ignored) == 0 && has_entry(&environment, mark);
+    buf_reset(environment);
+    return fs_read(path, ENVIRON_MAX, environment, &ignored) == 0;
+}
+
+/* Zombies and threads of the kernel have none. */
+static bool has_program(pid_t pid)
+{
+    char path[64], program[1];
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    return readlink(path, program, sizeof program) > 0;
+}
+
+/* In the middle of an exec a process has its new program and not yet an environment: what shows
+ * none is looked at again, for as long as an exec takes. */
+static bool is_marked(pid_t pid, int pidfd, const char *mark)
+{
+    auto_buf struct buf environment = {0};
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    for (int look = 0; look < EXEC_LOOKS; look++) {
+        if (!read_environment(pid, &environment))
+            return false;
+        if (environment.len > 0)
+            return has_entry(&environment, mark);
+        if (!has_program(pid) || poll(&end, 1, 1) != 0)
+            return false;
+    }
+    return false;
 }
 
 /* The pidfd comes first: should the number go to another process after we looked, then the signal
@@ -352,7 +378,8 @@ static bool is_marked(pid_t pid, const char *mark)
 static void hunt_process(struct hunt *hunt, pid_t pid)
 {
     auto_close int pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0 || !is_marked(pid, hunt->mark) || pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
+    if (pidfd < 0 || !is_marked(pid, pidfd, hunt->mark) ||
+        pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
         return;
     unsigned char bit = (unsigned char)(1u << (pid & 7));
     if (!(hunt->known[pid >> 3] & bit)) {

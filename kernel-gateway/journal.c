@@ -17,8 +17,9 @@
 /* How much is looked at in one go for a line's end, and by how much the file's space grows. */
 #define CHUNK (64 * 1024)
 
-/* Kept free behind the lines for the last one, which says how the step ended. */
-#define RESERVE 4096
+/* Kept free behind the lines for the last one, which says how the step ended: a failure of some
+ * 4 KiB, each byte of which may need six in JSON. */
+#define RESERVE (32 * 1024)
 
 struct journal {
     int fd;

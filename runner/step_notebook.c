@@ -30,6 +30,9 @@
  * step's time so far. */
 #define WRITE_SHARE 20
 
+/* Of an error's name and value, in the step's failure. */
+#define ERROR_TEXT_BYTES 1500
+
 /* What a kernel prints as a process, past its channels, is kept for a person to look at. */
 #define KERNEL_LOG       "kernel.log"
 #define KERNEL_LOG_LIMIT (16 * MiB)
@@ -176,16 +179,26 @@ static void journal_cell_end(struct work *work, bool is_error)
     commit(work);
 }
 
+/* An error's value may be as long as the kernel likes; the failure is for a person to read, and the
+ * whole of it is in the notebook. */
+static void put_bounded(struct buf *out, const struct buf *text)
+{
+    buf_put(out, buf_text(text), text->len < ERROR_TEXT_BYTES ? text->len : ERROR_TEXT_BYTES);
+}
+
 static void fail_by_cell(struct work *work)
 {
     const struct execution *execution = &work->execution;
     struct step_failure *failure = &work->step->failure;
 
-    step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "%s: %s",
-              execution->ename.len > 0 ? execution->ename.data : "error",
-              buf_text(&execution->evalue));
-    buf_put(&failure->ename, execution->ename.data, execution->ename.len);
-    buf_put(&failure->evalue, execution->evalue.data, execution->evalue.len);
+    if (execution->ename.len == 0 && execution->evalue.len == 0)
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "the kernel aborted the cell");
+    else
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "%s: %s",
+                  execution->ename.len > 0 ? execution->ename.data : "error",
+                  buf_text(&execution->evalue));
+    put_bounded(&failure->ename, &execution->ename);
+    put_bounded(&failure->evalue, &execution->evalue);
 }
 
 static void finish_cell(struct work *work)

@@ -58,11 +58,10 @@ def test_planted(tmp_path, name):
     file, line, said = PLANTED[name]
     done = check(tmp_path, {**GOOD, file: GOOD[file] + line + "\n"})
     assert done.returncode == 1, done.stdout + done.stderr
-    faults = done.stdout.splitlines()[:-1]
-    assert any(said in fault for fault in faults), faults
-    place = f"{file}:{GOOD[file].count(chr(10)) + 1}: "
-    if "circle" not in said:
-        assert [fault[: len(place)] for fault in faults] == [place]
+    said_of = [fault for fault in done.stdout.splitlines() if said in fault]
+    assert len(said_of) == 1, done.stdout
+    if "circle" not in said:  # which of its arrows closes a circle, is arbitrary
+        assert said_of[0].startswith(f"{file}:{GOOD[file].count(chr(10)) + 1}: ")
 
 
 def test_not_a_tree(tmp_path):
