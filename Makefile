@@ -39,11 +39,12 @@ LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-neede
 LIBS := -lzmq -lcurl -lmicrohttpd -ljansson -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
-SOURCES := $(filter-out $(MAINS),$(sort $(wildcard base/*.c kernel-gateway/*.c runner/*.c api/*.c)))
+FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/engine api
+SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
-UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=tests/unit/%/test_*.c))))
 FUZZ    := $(patsubst tests/fuzz/%.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-C_FILES  = $(sort $(wildcard $(foreach at,base kernel-gateway runner api tests/unit tests/unit/* tests/fuzz, \
+C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz, \
                                  $(at)/*.c $(at)/*.h)))
 VENV := build/venv
 PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/python -m pytest \
@@ -71,7 +72,7 @@ $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@echo "compile $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
-# A unit test may have helpers beside it: a tests/unit/*/*.c that does not start with test_ is no
+# A unit test may have helpers beside it: a .c below tests/unit that does not start with test_ is no
 # program; a test that needs one includes it.
 $(B)/unit/%: $(B)/tests/unit/%.o $(if $(filter tsan,$(VARIANT)),$(B)/tests/unit/tsan.o) $(LIBRARY)
 	@mkdir -p $(@D)
@@ -129,7 +130,7 @@ demo: $(VENV)/examples.installed ## runs examples/wine; with LAUNCHER=docker in 
 test: ## installs, builds and tests everything, Docker included
 	@MAKE="$(MAKE)" JOBS=$(JOBS) tests/run_all.sh
 
-check: unit ## unit tests of the C code (ONLY=runner/test_plan: one of them)
+check: unit ## unit tests of the C code (ONLY=runner/plan/test_plan: one of them)
 unit: $(if $(ONLY),$(B)/unit/$(ONLY),$(UNIT))
 	@tests/run_unit.sh $(VARIANT) $^
 

@@ -3,7 +3,7 @@
 #include "api/report.h"
 #include "api/selection.h"
 #include "base/mem.h"
-#include "runner/project.h"
+#include "runner/plan/project.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,11 +6,11 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/engine.h"
-#include "runner/overrides.h"
-#include "runner/pipeline_lock.h"
-#include "runner/recover.h"
-#include "runner/results.h"
+#include "runner/engine/engine.h"
+#include "runner/engine/pipeline_lock.h"
+#include "runner/engine/recover.h"
+#include "runner/engine/results.h"
+#include "runner/plan/overrides.h"
 #include "runner/sdk.h"
 
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 #include "api/cmd_validate.h"
 
 #include "api/report.h"
-#include "runner/pipeline.h"
-#include "runner/project.h"
+#include "runner/plan/pipeline.h"
+#include "runner/plan/project.h"
 
 #include <getopt.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #include "api/cmd_validate.h"
 #include "base/str.h"
 #include "kernel-gateway/nursery.h"
-#include "runner/step.h"
+#include "runner/step/step.h"
 #include "runner/version.h"
 
 #include <signal.h>

@@ -9,7 +9,7 @@
 #define SEGUE_API_PROGRESS_H
 
 #include "base/loop.h"
-#include "runner/engine.h"
+#include "runner/engine/engine.h"
 
 struct progress;
 

@@ -8,7 +8,7 @@
 #define SEGUE_API_SELECTION_H
 
 #include "base/err.h"
-#include "runner/plan.h"
+#include "runner/plan/plan.h"
 
 #include <getopt.h>
 #include <stdbool.h>

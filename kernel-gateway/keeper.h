@@ -4,7 +4,7 @@
  * It outlives the engine: commands come over a socket that an engine may connect to at any time
  * (now, or after a restart), and what happens goes into the journal, of which a connected engine is
  * only told how long it has become. What the keeper does for a living (drive a notebook, run a
- * script) is its driver's business (runner/step.h).
+ * script) is its driver's business (runner/step/step.h).
  *
  * The socket (SOCK_SEQPACKET): down come texts, one command a packet: "stop CAUSE". Up go 8 bytes,
  * the size of the journal in native byte order, when a client connects and whenever it has grown.

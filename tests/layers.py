@@ -1,6 +1,7 @@
 """Checks that #includes respect the architecture:   python3 tests/layers.py [ROOT]
 
-- arrows point downwards: api > runner > kernel-gateway > base;
+- arrows point downwards: api > runner > kernel-gateway > base, and within runner
+  engine > step > notebook > plan;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
 
@@ -11,14 +12,16 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = ["base", "kernel-gateway", "runner", "api"]  # from the floor up
+# From the floor up. A file belongs to the longest of these that its path starts with.
+LAYERS = ["base", "kernel-gateway", "runner", "runner/plan", "runner/notebook", "runner/step",
+          "runner/engine", "api"]
 
 # Header of a library -> the only files that may include it.
 PLACES = {
     "microhttpd.h": "api/",
     "zmq.h": "kernel-gateway/",
     "curl/": "base/http",
-    "sqlite3.h": "runner/store",
+    "sqlite3.h": "runner/engine/store",
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -29,7 +32,7 @@ SHARED = re.compile(r"_(internal|inner|private)$")
 def includes_of(root):
     """(file, line, '<' or '"', included) for all of the program's sources."""
     for layer in LAYERS:
-        for path in sorted((root / layer).rglob("*.[ch]")):
+        for path in sorted((root / layer).glob("*.[ch]")):
             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
                 if found := INCLUDE.match(line):
                     yield path.relative_to(root).as_posix(), number, *found.groups()
@@ -39,10 +42,15 @@ def module_of(path):
     return SHARED.sub("", path.rsplit(".", 1)[0])
 
 
+def layer_of(path):
+    """The layer that a file lies in, or None."""
+    return max((x for x in LAYERS if path.startswith(f"{x}/")), key=len, default=None)
+
+
 def arrow_fault(file, included):
     """What is wrong with including one of our own files, or None."""
-    layer, target = file.split("/")[0], included.split("/")[0]
-    if target not in LAYERS:
+    layer, target = layer_of(file), layer_of(included)
+    if target is None:
         return f'"{included}" is not named from the root of the tree'
     if LAYERS.index(target) > LAYERS.index(layer):
         return f'{layer} includes "{included}", which lies above it'

@@ -2,7 +2,7 @@
  * written at any moment; what is written is read again and written as the same bytes.
  */
 #include "base/mem.h"
-#include "runner/notebook.h"
+#include "runner/notebook/notebook.h"
 
 #include <stdint.h>
 #include <stdio.h>

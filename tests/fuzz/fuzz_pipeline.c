@@ -2,7 +2,7 @@
  * planned in every way, and the plan is what it promises to be.
  */
 #include "base/limits.h"
-#include "runner/plan.h"
+#include "runner/plan/plan.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #include "base/child.h"
 #include "base/json.h"
 #include "kernel-gateway/nursery.h"
-#include "runner/step.h"
+#include "runner/step/step.h"
 #include "tests/unit/base/scratch.c"
 
 #include <signal.h>

@@ -8,7 +8,7 @@
 #include "api/progress.h"
 #include "base/json.h"
 #include "tests/unit/base/scratch.c"
-#include "tests/unit/runner/made_submission.c"
+#include "tests/unit/runner/engine/made_submission.c"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -1,0 +1,201 @@
+#include "runner/engine/live_run.h"
+
+#include "base/mem.h"
+#include "runner/engine/live_run_private.h"
+#include "runner/engine/run_rows.h"
+
+#include <string.h>
+
+const char *live_step_uuid(const struct live_run *live, uint32_t step)
+{
+    return step == STEP_NONE ? NULL : submission_step(live->submission, step)->uuid;
+}
+
+struct notice_subject live_subject(const struct live_run *live, uint32_t step)
+{
+    return (struct notice_subject){
+        .run_uuid = live->submission->run_uuid.text,
+        .step_uuid = live_step_uuid(live, step),
+        .step = step,
+    };
+}
+
+/* --- rows --- */
+
+static int save_step(struct live_run *live, uint32_t step, struct err *e)
+{
+    const struct live_step *row = &live->steps[step];
+    struct store_step stored = {
+        .step = step,
+        .status = run_step_status(live->run, step),
+        .cause = run_step_cause(live->run, step),
+        .attempt = run_step_attempt(live->run, step),
+        .cells_total = row->cells_total,
+        .cells_done = row->cells_done,
+        .started_time = row->started,
+        .finished_time = row->finished,
+        .failure = row->failure ? row->failure : "",
+    };
+
+    return store_set_step(live->world->store, live->id, &stored, e);
+}
+
+static int save_run(struct live_run *live, enum cause cause, struct err *e)
+{
+    return store_set_run(live->world->store, live->id, run_status(live->run), cause, live->started,
+                         live->finished, e);
+}
+
+static void note_times(struct live_run *live, const struct run_event *event)
+{
+    struct live_step *row = event->step == STEP_NONE ? NULL : &live->steps[event->step];
+
+    if (event->kind == EVENT_RUN_STARTED)
+        live->started = event->time;
+    else if (event->kind == EVENT_RUN_FINISHED)
+        live->finished = event->time;
+    else if (event->kind == EVENT_STEP_STARTED && row->started == 0)
+        row->started = event->time;
+    else if (event->kind == EVENT_STEP_FINISHED)
+        row->finished = event->time;
+    if (event->kind == EVENT_STEP_STARTED)
+        row->cells_done = 0;
+}
+
+int live_record(struct live_run *live, const struct run_event *event, struct str failure,
+                struct err *e)
+{
+    auto_buf struct buf payload = {0};
+    int64_t id;
+
+    if (failure.len > 0) {
+        buf_putc(&payload, '{');
+        json_put_member_raw(&payload, "failure", failure);
+        buf_putc(&payload, '}');
+    }
+    if (run_apply(live->run, event, e) < 0)
+        return -1;
+    note_times(live, event);
+    if (event->kind == EVENT_STEP_FINISHED && failure.len > 0)
+        live->steps[event->step].failure = mem_strndup(failure.text, failure.len);
+    if (store_add_event(live->world->store, live->id, event, payload.len > 0 ? payload.data : NULL,
+                        &id, e) < 0)
+        return -1;
+    struct notice_subject subject = live_subject(live, event->step);
+    notices_add_event(live->world->notices, id, &subject, event,
+                      (struct str){payload.data, payload.len});
+    return event->step == STEP_NONE ? save_run(live, event->cause, e)
+                                    : save_step(live, event->step, e);
+}
+
+void live_put_failure(struct buf *out, enum cause cause, const char *message)
+{
+    buf_putc(out, '{');
+    json_put_member(out, "cause", cause_name(cause));
+    json_put_member(out, "message", message);
+    buf_putc(out, '}');
+}
+
+/* --- opening and closing --- */
+
+static int record_beginning(struct live_run *live, struct err *e)
+{
+    struct run_event queued = {.kind = EVENT_RUN_QUEUED, .step = STEP_NONE, .time = clock_wall()};
+    struct run_event started = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = clock_wall()};
+
+    if (live_record(live, &queued, (struct str){0}, e) < 0)
+        return -1;
+    return live_record(live, &started, (struct str){0}, e);
+}
+
+int live_run_open(struct live_run **ret_live, const struct live_world *world,
+                  struct submission *take_submission, struct err *e)
+{
+    struct live_run *live = mem_zalloc(sizeof *live);
+    const struct submission *submission = take_submission;
+
+    *live = (struct live_run){
+        .world = world,
+        .submission = take_submission,
+        .run = run_new(submission->plan, submission->pipeline),
+        .steps = mem_array(submission->plan->count, sizeof *live->steps),
+    };
+    if (run_dir_make(&live->dir, world->state, submission, e) < 0 ||
+        run_rows_add(world->store, submission, &live->id, e) < 0 || record_beginning(live, e) < 0) {
+        live_run_free(live);
+        return -1;
+    }
+    live->executed = executed_new(submission, live->dir.path);
+    *ret_live = live;
+    return 0;
+}
+
+void live_run_free(struct live_run *live)
+{
+    if (!live)
+        return;
+    while (live->attempts) {
+        struct live_attempt *next = live->attempts->next;
+        live_attempt_free(live->attempts);
+        live->attempts = next;
+    }
+    for (uint32_t i = 0; i < live->start_count; i++)
+        live_attempt_free(live->to_start[i]);
+    while (live->failed) {
+        struct failed_start *next = live->failed->next;
+        free(live->failed->message);
+        free(live->failed);
+        live->failed = next;
+    }
+    for (uint32_t i = 0; i < live->submission->plan->count; i++)
+        free(live->steps[i].failure);
+    free(live->steps);
+    executed_free(live->executed);
+    run_free(live->run);
+    free(live->to_start);
+    free(live->to_stop);
+    run_dir_clear(&live->dir);
+    submission_free(live->submission);
+    free(live);
+}
+
+/* --- looking --- */
+
+bool live_run_is_over(const struct live_run *live)
+{
+    return status_is_final(run_status(live->run)) && !live->attempts;
+}
+
+uint32_t live_run_slots_in_use(const struct live_run *live)
+{
+    return run_running(live->run);
+}
+
+uint32_t live_run_attempts(const struct live_run *live)
+{
+    uint32_t count = 0;
+
+    for (const struct live_attempt *attempt = live->attempts; attempt; attempt = attempt->next)
+        count += !attempt_is_gone(attempt->attempt);
+    return count;
+}
+
+const struct submission *live_run_submission(const struct live_run *live)
+{
+    return live->submission;
+}
+
+const struct run *live_run_state(const struct live_run *live)
+{
+    return live->run;
+}
+
+const char *live_run_dir(const struct live_run *live)
+{
+    return live->dir.path;
+}
+
+const char *live_run_executed(const struct live_run *live, uint32_t step)
+{
+    return executed_path(live->executed, step);
+}

@@ -1,0 +1,60 @@
+/* live_run: a run while it goes on: what it is (submission), how far it is (run), what runs for it
+ * (attempts), and its rows in the store.
+ *
+ * The engine calls it in this order, for each of its turns: within one transaction live_run_read
+ * (what the journals say becomes events) and live_run_decide (what is to be done next becomes
+ * events), then, after the commit, live_run_act (what was decided is done). Events that happened
+ * are appended to the notices, for after the commit too. Belongs to the engine's thread.
+ */
+#ifndef SEGUE_RUNNER_LIVE_RUN_H
+#define SEGUE_RUNNER_LIVE_RUN_H
+
+#include "runner/engine/attempt.h"
+#include "runner/engine/notices.h"
+#include "runner/engine/run.h"
+#include "runner/engine/store.h"
+#include "runner/engine/submission.h"
+
+struct live_run;
+
+/* What live runs share. Borrowed. */
+struct live_world {
+    struct store *store;
+    const struct state *state;
+    const char *sdk_dir;
+    struct attempt_world attempts; /* with live_run_attempt_events */
+    struct notices *notices;
+    void (*news)(void *user); /* a turn is due */
+    void *user;
+};
+
+extern const struct attempt_events live_run_attempt_events;
+
+/* Accepts the submission (which it owns from here on): the run's directory and, in the transaction
+ * that is open, its rows and first events. */
+int live_run_open(struct live_run **ret_live, const struct live_world *world,
+                  struct submission *take_submission, struct err *e);
+void live_run_free(struct live_run *live); /* NULL is allowed */
+
+int live_run_cancel(struct live_run *live, struct err *e); /* in a transaction; twice is fine */
+int live_run_read(struct live_run *live, struct err *e);
+
+/* *ret_wake is when to ask again (wall clock), 0: at the next news. */
+int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, struct err *e);
+
+/* Starts and stops attempts. True when that made news: another turn is due. */
+bool live_run_act(struct live_run *live);
+
+/* Stops whatever runs without asking the store: it can no longer be written. */
+void live_run_drop(struct live_run *live, enum cause cause);
+
+bool live_run_is_over(const struct live_run *live); /* ended, and no keeper is left */
+uint32_t live_run_slots_in_use(const struct live_run *live);
+uint32_t live_run_attempts(const struct live_run *live); /* keepers that are not gone */
+
+const struct submission *live_run_submission(const struct live_run *live);
+const struct run *live_run_state(const struct live_run *live);
+const char *live_run_dir(const struct live_run *live);
+const char *live_run_executed(const struct live_run *live, uint32_t step); /* NULL: none */
+
+#endif

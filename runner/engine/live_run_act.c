@@ -1,0 +1,190 @@
+/* Deciding what follows, within the engine's transaction, and doing it, after the commit. */
+#include "base/mem.h"
+#include "runner/engine/live_run_private.h"
+#include "runner/engine/task_make.h"
+
+#include <string.h>
+
+/* --- deciding --- */
+
+static struct live_attempt *new_attempt(struct live_run *live, uint32_t step)
+{
+    struct live_attempt *attempt = mem_zalloc(sizeof *attempt);
+
+    attempt->live = live;
+    attempt->step = step;
+    attempt->number = run_step_attempt(live->run, step);
+    attempt->launcher = submission_environment(live->submission, step)->launcher;
+    attempt->directory = run_dir_attempt(&live->dir, live_step_uuid(live, step), attempt->number);
+    attempt_mark(attempt->mark);
+    return attempt;
+}
+
+/* The mark is on disk before anything that carries it is started. */
+static int record_start(struct live_run *live, const struct run_event *event, struct err *e)
+{
+    if (live_record(live, event, (struct str){0}, e) < 0)
+        return -1;
+    struct live_attempt *attempt = new_attempt(live, event->step);
+    struct store_attempt row = {.step = attempt->step, .attempt = attempt->number};
+    mem_grow(live->to_start, live->start_count, live->start_capacity);
+    live->to_start[live->start_count++] = attempt;
+    memcpy(row.mark, attempt->mark, sizeof attempt->mark);
+    return store_add_attempt(live->world->store, live->id, &row, e);
+}
+
+static int record_stop(struct live_run *live, const struct run_event *event, struct err *e)
+{
+    if (live_record(live, event, (struct str){0}, e) < 0)
+        return -1;
+    mem_grow(live->to_stop, live->stop_count, live->stop_capacity);
+    live->to_stop[live->stop_count++] = *event;
+    return 0;
+}
+
+static int record_abort(struct live_run *live, const struct run_event *event, struct err *e)
+{
+    auto_buf struct buf failure = {0};
+
+    live_put_failure(&failure, event->cause,
+                     event->cause == CAUSE_CANCELLED ? "cancelled before it started"
+                                                     : "a step that it needs did not succeed");
+    return live_record(live, event, (struct str){failure.data, failure.len}, e);
+}
+
+int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, struct err *e)
+{
+    *ret_wake = 0;
+    for (;;) {
+        struct run_action action;
+        uint32_t left = free_slots - live->start_count;
+        int result = 0;
+
+        run_next(live->run, clock_wall(), left, &action);
+        switch (action.kind) {
+        case ACTION_NOTHING:
+            return 0;
+        case ACTION_WAIT:
+            *ret_wake = action.time;
+            return 0;
+        case ACTION_START:
+            result = record_start(live, &action.event, e);
+            break;
+        case ACTION_STOP:
+            result = record_stop(live, &action.event, e);
+            break;
+        case ACTION_ABORT:
+            result = record_abort(live, &action.event, e);
+            break;
+        case ACTION_FINISH:
+            result = live_record(live, &action.event, (struct str){0}, e);
+            break;
+        }
+        if (result < 0)
+            return -1;
+    }
+}
+
+int live_run_cancel(struct live_run *live, struct err *e)
+{
+    struct run_event event = {
+        .kind = EVENT_CANCEL_REQUESTED, .step = STEP_NONE, .time = clock_wall()};
+
+    if (run_is_cancelled(live->run) || status_is_final(run_status(live->run)))
+        return 0;
+    return live_record(live, &event, (struct str){0}, e);
+}
+
+/* --- acting --- */
+
+static void on_news(void *user)
+{
+    struct live_attempt *attempt = user;
+
+    attempt->has_news = true;
+    attempt->live->world->news(attempt->live->world->user);
+}
+
+const struct attempt_events live_run_attempt_events = {.news = on_news};
+
+static int start_keeper(struct live_attempt *attempt, struct err *e)
+{
+    struct live_run *live = attempt->live;
+    const struct live_world *world = live->world;
+    struct task_source source = {
+        .submission = live->submission,
+        .dir = &live->dir,
+        .state = world->state,
+        .executed = live->executed,
+        .sdk_dir = world->sdk_dir,
+    };
+    struct task task;
+
+    if (executed_path(live->executed, attempt->step) &&
+        executed_prepare(live->executed, attempt->step, e) < 0)
+        return -1;
+    if (task_make(&task, &source, attempt->step, attempt->number, attempt->mark, e) < 0)
+        return -1;
+    int result =
+        attempt_start(&attempt->attempt, &world->attempts, attempt->directory, &task, attempt, e);
+    task_clear(&task);
+    return result;
+}
+
+static void note_failed_start(struct live_run *live, uint32_t step, enum cause cause,
+                              const char *message)
+{
+    struct failed_start *failed = mem_zalloc(sizeof *failed);
+
+    *failed = (struct failed_start){
+        .step = step, .cause = cause, .message = mem_strdup(message), .next = live->failed};
+    live->failed = failed;
+}
+
+static void start_attempt(struct live_attempt *attempt)
+{
+    struct live_run *live = attempt->live;
+    const struct frozen_environment *frozen =
+        submission_environment(live->submission, attempt->step);
+    struct err e;
+
+    if (!frozen->environment) {
+        note_failed_start(live, attempt->step, frozen->cause, frozen->message);
+        live_attempt_free(attempt);
+    } else if (start_keeper(attempt, &e) < 0) {
+        note_failed_start(live, attempt->step,
+                          e.code == ERR_NO_SPACE ? CAUSE_STORAGE_FAILED : CAUSE_INTERNAL, e.text);
+        live_attempt_free(attempt);
+    } else {
+        attempt->next = live->attempts;
+        live->attempts = attempt;
+    }
+}
+
+static struct live_attempt *find_attempt(const struct live_run *live, uint32_t step)
+{
+    for (struct live_attempt *attempt = live->attempts; attempt; attempt = attempt->next)
+        if (attempt->step == step && !attempt->has_ended)
+            return attempt;
+    return NULL;
+}
+
+bool live_run_act(struct live_run *live)
+{
+    for (uint32_t i = 0; i < live->start_count; i++)
+        start_attempt(live->to_start[i]);
+    live->start_count = 0;
+    for (uint32_t i = 0; i < live->stop_count; i++) {
+        struct live_attempt *attempt = find_attempt(live, live->to_stop[i].step);
+        if (attempt)
+            attempt_stop(attempt->attempt, live->to_stop[i].cause);
+    }
+    live->stop_count = 0;
+    return live->failed != NULL;
+}
+
+void live_run_drop(struct live_run *live, enum cause cause)
+{
+    for (struct live_attempt *attempt = live->attempts; attempt; attempt = attempt->next)
+        attempt_stop(attempt->attempt, cause);
+}

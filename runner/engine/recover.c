@@ -1,0 +1,139 @@
+#include "runner/engine/recover.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "kernel-gateway/keeper.h"
+#include "runner/step/notebook_task.h"
+#include "runner/step/task.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+static int read_task(const char *directory, struct task *task, struct err *e)
+{
+    auto_free char *path = fs_join(directory, TASK_FILE);
+    auto_buf struct buf text = {0};
+
+    if (fs_read(path, LIMIT_PIPELINE_BYTES, &text, e) < 0)
+        return -1;
+    return task_parse(task, (struct str){text.data, text.len}, e);
+}
+
+/* The executed copy as the keeper would have left it, had it come to the end. */
+static int complete_notebook(const char *directory, const struct task *task, struct err *e)
+{
+    auto_free char *journal = fs_join(directory, KEEPER_JOURNAL);
+    struct notebook *notebook = NULL;
+
+    if (task->kind != STEP_NOTEBOOK)
+        return 0;
+    int result = notebook_of_task(task, &notebook, e);
+    if (result == 0)
+        result = notebook_replay(notebook, journal, e);
+    if (result == 0)
+        result = notebook_save(notebook, task, e);
+    notebook_free(notebook);
+    return result;
+}
+
+int recover_notebook(const char *directory, struct err *e)
+{
+    struct task task;
+
+    if (read_task(directory, &task, e) < 0)
+        return -1;
+    int result = complete_notebook(directory, &task, e);
+    task_clear(&task);
+    return result;
+}
+
+int recover_attempt(const char *directory, const char *mark, enum launcher_kind launcher,
+                    struct err *e)
+{
+    struct err second;
+    struct task task;
+    int cleaned = launch_clean(launcher, mark, e);
+    int completed = recover_notebook(directory, cleaned < 0 ? &second : e);
+
+    if (cleaned == 0 && read_task(directory, &task, &second) == 0) {
+        task_forget(&task);
+        task_clear(&task);
+    }
+    return cleaned < 0 || completed < 0 ? -1 : 0;
+}
+
+/* --- state directories of dead engines --- */
+
+static enum launcher_kind launcher_of(const char *directory)
+{
+    enum launcher_kind kind = LAUNCHER_PROCESS;
+    struct task task;
+    struct err ignored;
+
+    if (read_task(directory, &task, &ignored) < 0)
+        return kind;
+    launcher_of_name(task.launcher ? task.launcher : "", &kind);
+    task_clear(&task);
+    return kind;
+}
+
+/* `socket_dir` is k/<mark>. Its keeper may still be on its way out: then its lock is taken, and it
+ * will do all this itself. */
+static void recover_mark(const char *socket_dir, const char *mark)
+{
+    auto_free char *link = fs_join(socket_dir, "attempt");
+    char directory[PATH_MAX];
+    ssize_t len = readlink(link, directory, sizeof directory - 1);
+    struct err ignored;
+
+    if (len > 0) {
+        directory[len] = 0;
+        auto_free char *lock = fs_join(directory, KEEPER_LOCK);
+        auto_close int lock_fd = fs_exists(lock) ? fs_lock(lock, &ignored) : -1;
+        if (fs_exists(lock) && lock_fd < 0)
+            return;
+        if (recover_attempt(directory, mark, launcher_of(directory), &ignored) < 0 &&
+            ignored.code == ERR_UNAVAILABLE)
+            return;
+    }
+    fs_remove_tree(socket_dir, &ignored);
+}
+
+static void for_each_entry(const char *directory, void (*fn)(const char *path, const char *name))
+{
+    DIR *entries = opendir(directory);
+
+    if (!entries)
+        return;
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        auto_free char *path = fs_join(directory, entry->d_name);
+        if (entry->d_name[0] != '.')
+            fn(path, entry->d_name);
+    }
+    closedir(entries);
+}
+
+static void recover_state_dir(const char *directory, const char *name)
+{
+    auto_free char *lock = fs_join(directory, "lock");
+    auto_free char *sockets = fs_join(directory, "k");
+    struct err ignored;
+
+    (void)name;
+    if (!fs_exists(lock))
+        return;
+    auto_close int lock_fd = fs_lock(lock, &ignored);
+    if (lock_fd >= 0)
+        for_each_entry(sockets, recover_mark);
+}
+
+void recover_state_dirs(const char *root)
+{
+    auto_free char *directory = fs_join(root, "cli");
+
+    for_each_entry(directory, recover_state_dir);
+}

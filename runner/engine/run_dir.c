@@ -1,0 +1,71 @@
+#include "runner/engine/run_dir.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "runner/engine/results.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* As root, kernels run as the owner of the project, so that files keep their owner. */
+static int choose_user(struct run_dir *dir, const char *project_dir, struct err *e)
+{
+    struct stat st;
+
+    if (stat(project_dir, &st) < 0)
+        return err_errno(e, errno, "cannot look at \"%s\"", project_dir);
+    dir->change_user = geteuid() == 0 && st.st_uid != 0;
+    dir->uid = dir->change_user ? st.st_uid : geteuid();
+    dir->gid = dir->change_user ? st.st_gid : getegid();
+    return 0;
+}
+
+static int give_away(const struct run_dir *dir, const char *path, struct err *e)
+{
+    if (dir->change_user && chown(path, dir->uid, dir->gid) < 0)
+        return err_errno(e, errno, "cannot give \"%s\" to the project's owner", path);
+    return 0;
+}
+
+static int make_files(const struct run_dir *dir, const struct json *definition, struct err *e)
+{
+    struct str text = {definition->text, definition->len};
+
+    if (fs_mkdirs(dir->io, 0755, e) < 0 || give_away(dir, dir->io, e) < 0)
+        return -1;
+    /* Parameters may be secrets: for those who run the steps only. */
+    if (fs_write(dir->pipeline_file, text, 0600, FS_NO_SYNC, e) < 0)
+        return -1;
+    return give_away(dir, dir->pipeline_file, e);
+}
+
+int run_dir_make(struct run_dir *dir, const struct state *state,
+                 const struct submission *submission, struct err *e)
+{
+    const char *project = submission->project.dir;
+
+    *dir = (struct run_dir){
+        .path = state_run_dir(state, submission->run_uuid.text),
+        .results_key = results_key(project, submission->pipeline->uuid),
+    };
+    dir->io = fs_join(dir->path, "io");
+    dir->pipeline_file = fs_join(dir->path, "pipeline.json");
+    if (choose_user(dir, project, e) < 0 || make_files(dir, &submission->pipeline->doc, e) < 0) {
+        run_dir_clear(dir);
+        return -1;
+    }
+    return 0;
+}
+
+void run_dir_clear(struct run_dir *dir)
+{
+    free(dir->path);
+    free(dir->io);
+    free(dir->pipeline_file);
+    *dir = (struct run_dir){0};
+}
+
+char *run_dir_attempt(const struct run_dir *dir, const char *step_uuid, uint32_t number)
+{
+    return mem_printf("%s/steps/%s/%u", dir->path, step_uuid, number);
+}

@@ -1,0 +1,97 @@
+/* store_inner: what the files of the store share: the connection, its statements, binding values
+ * and reading columns in order.
+ *
+ * For store*.c only.
+ */
+#ifndef SEGUE_RUNNER_STORE_INNER_H
+#define SEGUE_RUNNER_STORE_INNER_H
+
+#include "runner/engine/store.h"
+
+#include <sqlite3.h>
+
+/* name, text. Prepared when first used, kept until the store is closed. */
+#define STORE_STATEMENTS(X)                                                                        \
+    X(SQL_BEGIN, "BEGIN IMMEDIATE")                                                                \
+    X(SQL_COMMIT, "COMMIT")                                                                        \
+    X(SQL_ADD_RUN,                                                                                 \
+      "INSERT INTO runs(uuid, project, pipeline_path, pipeline_uuid, pipeline_name, run_type,"     \
+      " uuids, parameters, images, options, job_uuid, rerun_of, created_time, step_count,"         \
+      " status, cause, started_time, finished_time, definition)"                                   \
+      " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,'PENDING','',0,0,?)")                                   \
+    X(SQL_SET_RUN,                                                                                 \
+      "UPDATE runs SET status=?2, cause=?3, started_time=?4, finished_time=?5 WHERE id=?1")        \
+    X(SQL_ADD_STEP,                                                                                \
+      "INSERT INTO steps(run, step, status, cause, attempt, cells_total, cells_done,"              \
+      " started_time, finished_time, failure, uuid, title, file_path)"                             \
+      " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)")                                                        \
+    X(SQL_SET_STEP,                                                                                \
+      "UPDATE steps SET status=?3, cause=?4, attempt=?5, cells_total=?6, cells_done=?7,"           \
+      " started_time=?8, finished_time=?9, failure=?10 WHERE run=?1 AND step=?2")                  \
+    X(SQL_STEPS,                                                                                   \
+      "SELECT step, uuid, title, file_path, status, cause, attempt, cells_total, cells_done,"      \
+      " started_time, finished_time, failure FROM steps WHERE run=? ORDER BY step")                \
+    X(SQL_ADD_ATTEMPT, "INSERT INTO attempts(run, step, attempt, mark, offset) VALUES(?,?,?,?,?)") \
+    X(SQL_SET_OFFSET, "UPDATE attempts SET offset=?4 WHERE run=?1 AND step=?2 AND attempt=?3")     \
+    X(SQL_ATTEMPT, "SELECT mark, offset FROM attempts WHERE run=? AND step=? AND attempt=?")       \
+    X(SQL_ADD_EVENT,                                                                               \
+      "INSERT INTO events(run, step, attempt, time, event, status, cause, retry_at, payload)"      \
+      " VALUES(?,?,?,?,?,?,?,?,?)")                                                                \
+    X(SQL_ADD_LINE,                                                                                \
+      "INSERT INTO events(run, step, attempt, time, event, offset, length) VALUES(?,?,?,?,?,?,?)") \
+    X(SQL_EVENTS, STORE_EVENT_COLUMNS " WHERE e.id>?1 ORDER BY e.id LIMIT ?2")                     \
+    X(SQL_EVENTS_OF_RUN, STORE_EVENT_COLUMNS " WHERE e.id>?1 AND e.run=?3 ORDER BY e.id LIMIT ?2") \
+    X(SQL_REPLAY,                                                                                  \
+      "SELECT e.id, e.event, e.step, e.attempt, e.time, e.status, e.cause, e.retry_at, s.uuid"     \
+      " FROM events e LEFT JOIN steps s ON s.run=e.run AND s.step=e.step"                          \
+      " WHERE e.run=? AND e.length IS NULL ORDER BY e.id")
+
+#define STORE_EVENT_COLUMNS                                                                        \
+    "SELECT e.id, e.run, r.uuid, s.uuid, e.event, e.step, e.attempt, e.time, e.status, e.cause,"   \
+    " e.retry_at, e.payload, e.offset, e.length FROM events e JOIN runs r ON r.id=e.run"           \
+    " LEFT JOIN steps s ON s.run=e.run AND s.step=e.step"
+
+enum store_statement {
+#define X(name, text) name,
+    STORE_STATEMENTS(X)
+#undef X
+        SQL_COUNT
+};
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *statements[SQL_COUNT];
+};
+
+/* Sets `e` from what SQLite said last; returns -1. The only place that maps its errors. */
+int store_fail(struct store *store, int code, struct err *e);
+
+/* A statement in use. Values are bound, and columns read, from the first on; `code` keeps the
+ * first error until row_step. */
+struct row {
+    struct store *store;
+    sqlite3_stmt *statement;
+    int bound;
+    int read;
+    int code;
+    bool owned; /* finalized at the end, not kept */
+};
+
+/* Declare rows with auto_row: the statement is reset at the end of the scope. */
+void row_clear(struct row *row);
+#define auto_row __attribute__((cleanup(row_clear)))
+
+struct row row_of(struct store *store, enum store_statement statement);
+struct row row_of_text(struct store *store, const char *text);
+void row_put(struct row *row, int64_t value);
+void row_put_text(struct row *row, const char *text); /* NULL gives NULL */
+void row_put_blob(struct row *row, struct str bytes);
+void row_put_null(struct row *row);
+int row_step(struct row *row, struct err *e); /* 1: a row is there; 0: done */
+int64_t row_int(struct row *row);             /* NULL gives 0 */
+const char *row_text(struct row *row);        /* NULL gives "" */
+struct str row_blob(struct row *row);
+bool row_is_null(const struct row *row); /* the column that is read next */
+
+#endif

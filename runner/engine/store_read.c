@@ -1,0 +1,258 @@
+/* The reading half of the store. One call is one statement and so one read transaction, which ends
+ * before the call returns: no reader keeps the WAL from being reset.
+ */
+#include "runner/engine/store_inner.h"
+
+#include "base/buf.h"
+
+#include <stdio.h>
+
+/* What does not fit in a database of ours was not written by us: the file is damaged. */
+static int damaged(struct store *store, const char *what, struct err *e)
+{
+    e->code = ERR_IO;
+    return err_prefix(e, "\"%s\" is damaged: %s", store->path, what);
+}
+
+int store_attempt(struct store *store, int64_t run, uint32_t step, uint32_t attempt,
+                  struct store_attempt *ret_attempt, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_ATTEMPT);
+    row_put(&row, run);
+    row_put(&row, step);
+    row_put(&row, attempt);
+    int found = row_step(&row, e);
+    if (found < 0)
+        return -1;
+    if (!found)
+        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such attempt", store->path);
+    *ret_attempt = (struct store_attempt){.step = step, .attempt = attempt};
+    snprintf(ret_attempt->mark, sizeof ret_attempt->mark, "%s", row_text(&row));
+    ret_attempt->offset = (uint64_t)row_int(&row);
+    return 0;
+}
+
+/* ---- runs ---- */
+
+#define RUN_COLUMNS                                                                                \
+    "SELECT id, uuid, status, cause, created_time, started_time, finished_time, step_count,"       \
+    " project, pipeline_path, pipeline_uuid, pipeline_name, run_type, job_uuid, rerun_of, images," \
+    " options, uuids, parameters"
+
+static void add_text_filter(struct buf *sql, const char *column, const char *value)
+{
+    if (value)
+        buf_printf(sql, " AND %s=?", column);
+}
+
+/* One status goes by its index, which is in the order of ids too. Several would have to be merged
+ * and sorted: those of open runs have an index of their own, others are filtered on the way (the
+ * plus keeps SQLite from using the index). */
+static void add_status_filter(struct buf *sql, unsigned statuses)
+{
+    const unsigned open = 1u << STATUS_PENDING | 1u << STATUS_STARTED;
+    bool single = (statuses & (statuses - 1)) == 0;
+    if (statuses == 0)
+        return;
+    if (!single && (statuses & ~open) == 0)
+        buf_puts(sql, " AND finished_time=0");
+    buf_puts(sql, single ? " AND status IN (" : " AND +status IN (");
+    const char *comma = "";
+    for (unsigned i = 0; i < STATUS_COUNT; i++) {
+        if (statuses & 1u << i) {
+            buf_printf(sql, "%s'%s'", comma, status_name((enum status)i));
+            comma = ",";
+        }
+    }
+    buf_putc(sql, ')');
+}
+
+static void runs_query(const struct store_filter *filter, struct buf *sql)
+{
+    buf_puts(sql, RUN_COLUMNS);
+    buf_puts(sql, filter->uuid ? ", definition" : ", NULL");
+    buf_puts(sql, " FROM runs WHERE id<?");
+    add_text_filter(sql, "uuid", filter->uuid);
+    add_text_filter(sql, "project", filter->project);
+    add_text_filter(sql, "pipeline_uuid", filter->pipeline_uuid);
+    add_text_filter(sql, "job_uuid", filter->job_uuid);
+    add_status_filter(sql, filter->statuses);
+    buf_puts(sql, " ORDER BY id DESC LIMIT ?");
+}
+
+static int read_run(struct row *row, struct store_run *run, struct err *e)
+{
+    *run = (struct store_run){.id = row_int(row), .uuid = row_text(row)};
+    if (status_parse(row_text(row), &run->status, e) < 0)
+        return damaged(row->store, run->uuid, e);
+    run->cause = cause_of_name(row_text(row));
+    run->created_time = row_int(row);
+    run->started_time = row_int(row);
+    run->finished_time = row_int(row);
+    run->step_count = (uint32_t)row_int(row);
+    run->project = row_text(row);
+    run->pipeline_path = row_text(row);
+    run->pipeline_uuid = row_text(row);
+    run->pipeline_name = row_text(row);
+    run->run_type = row_text(row);
+    run->job_uuid = row_text(row);
+    run->rerun_of = row_text(row);
+    run->images = row_text(row);
+    run->options = row_text(row);
+    run->uuids = row_text(row);
+    run->parameters = row_text(row);
+    run->definition = row_blob(row);
+    return 0;
+}
+
+static void put_filter(struct row *row, const struct store_filter *filter)
+{
+    const char *const values[] = {filter->uuid, filter->project, filter->pipeline_uuid,
+                                  filter->job_uuid};
+    row_put(row, filter->before > 0 ? filter->before : INT64_MAX);
+    for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
+        if (values[i])
+            row_put_text(row, values[i]);
+    row_put(row, filter->limit > 0 ? (int64_t)filter->limit : -1);
+}
+
+int store_runs(struct store *store, const struct store_filter *filter, store_run_fn *fn, void *data,
+               struct err *e)
+{
+    auto_buf struct buf sql = {0};
+    runs_query(filter, &sql);
+    auto_row struct row row = row_of_text(store, buf_text(&sql));
+    put_filter(&row, filter);
+    for (;;) {
+        struct store_run run;
+        int more = row_step(&row, e);
+        if (more <= 0)
+            return more;
+        if (read_run(&row, &run, e) < 0)
+            return -1;
+        int ended = fn(data, &run, e);
+        if (ended != 0)
+            return ended;
+    }
+}
+
+/* ---- steps ---- */
+
+static int read_step(struct row *row, struct store_step *step, struct err *e)
+{
+    *step = (struct store_step){.step = (uint32_t)row_int(row)};
+    step->uuid = row_text(row);
+    step->title = row_text(row);
+    step->file_path = row_text(row);
+    if (status_parse(row_text(row), &step->status, e) < 0)
+        return damaged(row->store, step->uuid, e);
+    step->cause = cause_of_name(row_text(row));
+    step->attempt = (uint32_t)row_int(row);
+    step->cells_total = (uint32_t)row_int(row);
+    step->cells_done = (uint32_t)row_int(row);
+    step->started_time = row_int(row);
+    step->finished_time = row_int(row);
+    step->failure = row_text(row);
+    return 0;
+}
+
+int store_steps(struct store *store, int64_t run, store_step_fn *fn, void *data, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_STEPS);
+    row_put(&row, run);
+    for (;;) {
+        struct store_step step;
+        int more = row_step(&row, e);
+        if (more <= 0)
+            return more;
+        if (read_step(&row, &step, e) < 0)
+            return -1;
+        int ended = fn(data, &step, e);
+        if (ended != 0)
+            return ended;
+    }
+}
+
+/* ---- events ---- */
+
+static uint32_t read_step_index(struct row *row)
+{
+    bool none = row_is_null(row);
+    uint32_t step = (uint32_t)row_int(row);
+    return none ? STEP_NONE : step;
+}
+
+static void read_event(struct row *row, struct store_event *event)
+{
+    *event = (struct store_event){.id = row_int(row)};
+    event->run = row_int(row);
+    event->run_uuid = row_text(row);
+    event->step_uuid = row_text(row);
+    event->event = row_text(row);
+    event->step = read_step_index(row);
+    event->attempt = (uint32_t)row_int(row);
+    event->time = row_int(row);
+    event->status = row_text(row);
+    event->cause = row_text(row);
+    event->retry_at = row_int(row);
+    event->payload = row_text(row);
+    event->offset = (uint64_t)row_int(row);
+    event->length = (uint32_t)row_int(row);
+}
+
+int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t limit,
+                       store_event_fn *fn, void *data, struct err *e)
+{
+    auto_row struct row row = row_of(store, run ? SQL_EVENTS_OF_RUN : SQL_EVENTS);
+    row_put(&row, id);
+    row_put(&row, limit);
+    if (run)
+        row_put(&row, run);
+    for (;;) {
+        struct store_event event;
+        int more = row_step(&row, e);
+        if (more <= 0)
+            return more;
+        read_event(&row, &event);
+        int ended = fn(data, &event, e);
+        if (ended != 0)
+            return ended;
+    }
+}
+
+static int read_run_event(struct row *row, struct run_event *event, struct err *e)
+{
+    int64_t id = row_int(row);
+    *event = (struct run_event){0};
+    int known = run_event_parse(row_text(row), &event->kind, e);
+    event->step = read_step_index(row);
+    event->attempt = (uint32_t)row_int(row);
+    event->time = row_int(row);
+    const char *status = row_text(row);
+    if (known == 0 && *status)
+        known = status_parse(status, &event->status, e);
+    event->cause = cause_of_name(row_text(row));
+    event->retry_at = row_int(row);
+    if (known < 0) {
+        err_prefix(e, "event %lld", (long long)id);
+        return damaged(row->store, "the log", e);
+    }
+    return 0;
+}
+
+int store_replay(struct store *store, int64_t run, store_replay_fn *fn, void *data, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_REPLAY);
+    row_put(&row, run);
+    for (;;) {
+        struct run_event event;
+        int more = row_step(&row, e);
+        if (more <= 0)
+            return more;
+        if (read_run_event(&row, &event, e) < 0)
+            return -1;
+        int ended = fn(data, &event, row_text(&row), e);
+        if (ended != 0)
+            return ended;
+    }
+}

@@ -1,0 +1,117 @@
+#include "runner/engine/task_make.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "runner/engine/attempt.h"
+#include "runner/engine/results.h"
+#include "runner/plan/overrides.h"
+
+static char **copy_texts(char *const *texts)
+{
+    size_t count = 0;
+
+    while (texts[count])
+        count++;
+    char **copy = mem_array(count + 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = mem_strdup(texts[i]);
+    return copy;
+}
+
+static void put_names(struct task *task, const struct task_source *source, uint32_t plan_step,
+                      const char *mark)
+{
+    const struct submission *submission = source->submission;
+    const struct run_dir *dir = source->dir;
+
+    task->attempt_id = mem_strdup(mark);
+    task->state_id = mem_strdup(source->state->id.text);
+    task->run_uuid = mem_strdup(submission->run_uuid.text);
+    task->step_uuid = mem_strdup(submission_step(submission, plan_step)->uuid);
+    task->pipeline_uuid = mem_strdup(submission->pipeline->uuid);
+    task->source = submission_source(submission, plan_step);
+    task->output = mem_strdup(executed_path(source->executed, plan_step));
+    task->project_dir = mem_strdup(submission->project.dir);
+    task->pipeline_file = mem_strdup(dir->pipeline_file);
+    task->io_dir = mem_strdup(dir->io);
+    task->data_dir = state_data_dir(source->state);
+    task->sdk_dir = mem_strdup(source->sdk_dir);
+    task->socket_dir = attempt_socket_dir(source->state, mark);
+    task->change_user = dir->change_user;
+    task->uid = dir->uid;
+    task->gid = dir->gid;
+}
+
+static void put_environment(struct task *task, const struct frozen_environment *frozen)
+{
+    const struct environment *environment = frozen->environment;
+
+    task->launcher = mem_strdup(launcher_name(frozen->launcher));
+    task->image = mem_strdup(frozen->image_id);
+    task->kernelspec = mem_strdup(environment->kernelspec);
+    task->language = mem_strdup(environment->language);
+    task->network = environment->network;
+    task->millicpus = (int64_t)(1000 * environment->resources.cpus);
+    task->memory_bytes = (int64_t)environment->resources.memory_bytes;
+    task->gpus = environment->resources.gpus;
+    task->env = copy_texts(environment->env);
+}
+
+/* What the step itself asks for goes over what its environment gives. */
+static void put_step(struct task *task, const struct pipeline_step *step)
+{
+    task->kind = step->kind;
+    task->timeout_s = step->timeout_s;
+    task->cell_timeout_s = step->cell_timeout_s;
+    if (step->cpus > 0)
+        task->millicpus = (int64_t)(1000 * step->cpus);
+    if (step->memory_bytes > 0)
+        task->memory_bytes = (int64_t)step->memory_bytes;
+    if (step->gpus > 0)
+        task->gpus = step->gpus;
+}
+
+static int put_parameters(struct task *task, const struct pipeline *pipeline,
+                          const struct pipeline_step *step, struct err *e)
+{
+    struct buf merged = {0};
+
+    parameters_merge(&pipeline->parameters, &step->parameters, &merged);
+    size_t len = merged.len;
+    return json_parse_take(&task->parameters, buf_take(&merged), len, JSON_STRICT, NULL, e);
+}
+
+static int bring_results(const struct task_source *source, uint32_t plan_step, struct err *e)
+{
+    const struct submission *submission = source->submission;
+    const struct pipeline_step *step = submission_step(submission, plan_step);
+
+    if (submission->plan->steps[plan_step].incoming.count == step->incoming.count)
+        return 0; /* all of its parents run here */
+    for (uint32_t i = 0; i < step->incoming.count; i++) {
+        const char *parent = submission->pipeline->steps[step->incoming.at[i]].uuid;
+        auto_free char *own = fs_join(source->dir->io, parent);
+        if (!fs_exists(own) && results_bring(source->state->root, &source->dir->results_key, parent,
+                                             source->dir->io, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int task_make(struct task *task, const struct task_source *source, uint32_t plan_step,
+              uint32_t number, const char *mark, struct err *e)
+{
+    const struct submission *submission = source->submission;
+    const struct pipeline_step *step = submission_step(submission, plan_step);
+
+    *task = (struct task){.number = number};
+    put_names(task, source, plan_step, mark);
+    put_environment(task, submission_environment(submission, plan_step));
+    put_step(task, step);
+    if (put_parameters(task, submission->pipeline, step, e) < 0 ||
+        bring_results(source, plan_step, e) < 0) {
+        task_clear(task);
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,483 @@
+/* Drives a kernel through a notebook, one cell at a time.
+ *
+ *   start -> kernel ready -> cell, cell, ... -> shutdown -> kernel ended -> finish
+ *                             \_ error, time limit, stop _/
+ *
+ * What happens is journaled first and then applied to the notebook from the very line that was
+ * journaled, so that a replay gives the same file. */
+#include "runner/step/step_driver.h"
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "runner/notebook/outputs.h"
+#include "runner/step/execution.h"
+#include "runner/step/last_words.h"
+#include "runner/step/notebook_task.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long one of reply and idle is waited for once the other is there, before asking. */
+#define PROBE_MS 1000
+
+/* What an interrupted cell gets to end (and to say where it was) before the kernel is killed. */
+#define INTERRUPT_GRACE_MS 2000
+
+/* The executed file is written after a cell as long as writing took under a twentieth of the
+ * step's time so far. */
+#define WRITE_SHARE 20
+
+/* Of an error's name and value, in the step's failure. */
+#define ERROR_TEXT_BYTES 1500
+
+/* What a kernel prints as a process, past its channels, is kept for a person to look at. */
+#define KERNEL_LOG       "kernel.log"
+#define KERNEL_LOG_LIMIT (16 * MiB)
+
+struct work {
+    struct step *step;
+    struct notebook *notebook;
+    struct outputs *outputs;
+    struct kernel_options options; /* the kernel borrows them */
+    struct execution execution;
+    uint32_t next_cell;
+    bool has_ended; /* the kernel */
+    struct loop_source *cell_timer, *probe_timer, *kill_timer;
+    msec started, write_time;
+    int log_fd;
+    size_t logged;
+    struct last_words last_words; /* of the kernel's stderr */
+};
+
+/* --- journal and notebook --- */
+
+static struct buf *begin_line(void *user, const char *event)
+{
+    struct work *work = user;
+
+    return journal_begin(keeper_journal(work->step->keeper), event);
+}
+
+/* The end of every event: on disk first, then in the notebook. */
+static int commit_line(void *user, struct err *e)
+{
+    struct work *work = user;
+    struct str line;
+
+    if (step_commit(work->step, &line) < 0)
+        return err_set(e, ERR_NO_SPACE, "the journal cannot be written");
+    return notebook_apply(work->notebook, line, e);
+}
+
+static void commit(struct work *work)
+{
+    struct err e;
+
+    commit_line(work, &e); /* a failure is noted in the step already */
+}
+
+static void write_notebook(struct work *work)
+{
+    struct err e;
+    msec begin = clock_mono();
+
+    if (notebook_save(work->notebook, &work->step->task, &e) < 0)
+        step_fail_err(work->step, CAUSE_STORAGE_FAILED, &e);
+    work->write_time += clock_mono() - begin;
+}
+
+static void write_notebook_if_cheap(struct work *work)
+{
+    if (work->write_time * WRITE_SHARE <= clock_mono() - work->started)
+        write_notebook(work);
+}
+
+/* --- cells --- */
+
+static void end_kernel(struct work *work)
+{
+    loop_disarm(work->cell_timer);
+    loop_disarm(work->probe_timer);
+    kernel_shutdown(work->step->kernel);
+}
+
+static void put_execute_request(struct buf *content, const struct work *work, uint32_t cell)
+{
+    buf_putc(content, '{');
+    json_put_key(content, "code");
+    json_put_str(content, notebook_cell_source(work->notebook, cell));
+    json_put_member_raw(content, "silent", STR("false"));
+    json_put_member_raw(content, "store_history", STR("true"));
+    json_put_member_raw(content, "user_expressions", STR("{}"));
+    json_put_member_raw(content, "allow_stdin", STR("false"));
+    json_put_member_raw(content, "stop_on_error",
+                        notebook_cell_allows_errors(work->notebook, cell) ? STR("false")
+                                                                          : STR("true"));
+    buf_putc(content, '}');
+}
+
+static void execute_cell(struct work *work, uint32_t cell)
+{
+    struct step *step = work->step;
+    struct execution *execution = &work->execution;
+    auto_buf struct buf content = {0};
+    auto_buf struct buf metadata = {0};
+    struct err e;
+
+    struct buf *line = begin_line(work, "cell_started");
+    json_put_member_int(line, "cell_index", cell);
+    json_put_member_int(line, "cells_total", notebook_cells_total(work->notebook));
+    commit(work);
+
+    execution_begin(execution, cell);
+    put_execute_request(&content, work, cell);
+    buf_putc(&metadata, '{');
+    json_put_member(&metadata, "cellId", notebook_cell_id(work->notebook, cell));
+    buf_putc(&metadata, '}');
+    struct outgoing request = {
+        .msg_type = "execute_request",
+        .metadata = {metadata.data, metadata.len},
+        .content = {content.data, content.len},
+    };
+    if (kernel_send(step->kernel, CHANNEL_SHELL, &request, &execution->request, &e) < 0) {
+        step_fail(step, CAUSE_KERNEL_DIED, cell, "%s", e.text);
+        kernel_kill(step->kernel);
+        return;
+    }
+    if (step->task.cell_timeout_s > 0)
+        loop_arm_in(work->cell_timer, step->task.cell_timeout_s * 1000);
+}
+
+static void execute_next_cell(struct work *work)
+{
+    uint32_t count = notebook_cell_count(work->notebook);
+
+    while (work->next_cell < count &&
+           notebook_cell_action(work->notebook, work->next_cell) != CELL_RUN)
+        work->next_cell++;
+    if (work->next_cell == count || work->step->failure.cause != CAUSE_NONE)
+        end_kernel(work);
+    else
+        execute_cell(work, work->next_cell++);
+}
+
+static void journal_cell_end(struct work *work, bool is_error)
+{
+    const struct execution *execution = &work->execution;
+    struct buf *line = begin_line(work, "cell_finished");
+
+    json_put_member_int(line, "cell_index", execution->cell);
+    json_put_member_int(line, "cells_total", notebook_cells_total(work->notebook));
+    json_put_member(line, "status", is_error ? "error" : "ok");
+    if (execution->count >= 0)
+        json_put_member_int(line, "execution_count", execution->count);
+    json_put_key(line, "timing");
+    execution_put_timing(execution, line);
+    commit(work);
+}
+
+/* An error's value may be as long as the kernel likes; the failure is for a person to read, and the
+ * whole of it is in the notebook. */
+static void put_bounded(struct buf *out, const struct buf *text)
+{
+    buf_put(out, buf_text(text), text->len < ERROR_TEXT_BYTES ? text->len : ERROR_TEXT_BYTES);
+}
+
+static void fail_by_cell(struct work *work)
+{
+    const struct execution *execution = &work->execution;
+    struct step_failure *failure = &work->step->failure;
+
+    if (execution->ename.len == 0 && execution->evalue.len == 0)
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "the kernel aborted the cell");
+    else
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell, "%s: %s",
+                  execution->ename.len > 0 ? execution->ename.data : "error",
+                  buf_text(&execution->evalue));
+    put_bounded(&failure->ename, &execution->ename);
+    put_bounded(&failure->evalue, &execution->evalue);
+}
+
+static void finish_cell(struct work *work)
+{
+    struct execution *execution = &work->execution;
+
+    execution->is_running = false;
+    loop_disarm(work->cell_timer);
+    loop_disarm(work->probe_timer);
+    loop_disarm(work->kill_timer);
+    journal_cell_end(work, execution->is_error);
+    if (execution->is_error && work->step->failure.cause == CAUSE_NONE &&
+        !notebook_cell_allows_errors(work->notebook, execution->cell))
+        fail_by_cell(work);
+    if (work->step->failure.cause != CAUSE_NONE)
+        write_notebook(work);
+    else
+        write_notebook_if_cheap(work);
+    execute_next_cell(work);
+}
+
+static void send_probe(void *user)
+{
+    struct work *work = user;
+    struct outgoing request = {.msg_type = "kernel_info_request"};
+    struct err e;
+
+    /* Should even this be impossible, the cell's time limit and the kernel's death remain. */
+    kernel_send(work->step->kernel, CHANNEL_SHELL, &request, &work->execution.probe, &e);
+}
+
+/* --- messages --- */
+
+static void tell_widgets(struct work *work)
+{
+    auto_buf struct buf content = {0};
+    struct err e;
+
+    while (outputs_next_comm_msg(work->outputs, &content)) {
+        struct outgoing message = {.msg_type = "comm_msg", .content = {content.data, content.len}};
+        kernel_send(work->step->kernel, CHANNEL_SHELL, &message, NULL, &e);
+    }
+}
+
+static void on_output_message(struct work *work, struct message *message)
+{
+    size_t count = message_buffer_count(message);
+    auto_free struct str *buffers = mem_array(count + 1, sizeof *buffers);
+    auto_free char *type = json_strdup(&message->header, json_get(&message->header, 0, "msg_type"));
+    struct err e;
+
+    for (size_t i = 0; i < count; i++)
+        buffers[i] = message_buffer(message, i);
+    struct outputs_message output = {
+        .type = type ? type : "",
+        .parent_id = message_parent_id(message),
+        .content = message_content(message),
+        .buffers = buffers,
+        .buffer_count = count,
+    };
+    outputs_handle(work->outputs, work->execution.cell, &output, &e); /* a failure is noted */
+    tell_widgets(work);
+}
+
+/* Requests say that nobody can answer; a kernel that asks all the same would wait for ever. */
+static void on_input_request(struct work *work)
+{
+    step_fail(work->step, CAUSE_CELL_ERROR, work->execution.cell,
+              "the cell asks for input, and nobody is there to answer");
+    kernel_interrupt(work->step->kernel);
+    loop_arm_in(work->kill_timer, INTERRUPT_GRACE_MS);
+}
+
+static void on_message(void *user, enum channel channel, struct message *message)
+{
+    struct work *work = user;
+    struct execution *execution = &work->execution;
+
+    if (!execution->is_running)
+        return;
+    if (channel == CHANNEL_STDIN && message->type == MESSAGE_INPUT_REQUEST)
+        on_input_request(work);
+    switch (execution_take(execution, channel, message)) {
+    case EXECUTION_NOTHING:
+        break;
+    case EXECUTION_OUTPUT:
+        on_output_message(work, message);
+        break;
+    case EXECUTION_HALF:
+        loop_arm_in(work->probe_timer, PROBE_MS);
+        break;
+    case EXECUTION_NO_REPLY:
+        step_fail(work->step, CAUSE_CELL_ERROR, execution->cell,
+                  "the kernel went idle without replying to the cell");
+        finish_cell(work);
+        break;
+    case EXECUTION_OVER:
+        finish_cell(work);
+        break;
+    }
+}
+
+/* --- the kernel's life --- */
+
+static void on_ready(void *user, const struct json *info)
+{
+    struct work *work = user;
+    const struct kernelspec *spec = kernel_spec(work->step->kernel);
+    struct buf *line = begin_line(work, "kernel_ready");
+
+    json_put_key(line, "kernel");
+    buf_putc(line, '{');
+    json_put_member(line, "name", spec->name);
+    json_put_member(line, "language", spec->language);
+    json_put_member(line, "display_name", spec->display_name);
+    buf_putc(line, '}');
+    json_at language_info = json_get(info, 0, "language_info");
+    if (language_info != JSON_NONE) {
+        json_put_key(line, "language_info");
+        json_write(info, language_info, JSON_COMPACT, 0, line);
+    }
+    commit(work);
+    execute_next_cell(work);
+}
+
+static void on_kernel_output(void *user, int fd, const char *data, size_t len)
+{
+    struct work *work = user;
+
+    if (work->logged < KERNEL_LOG_LIMIT && write(work->log_fd, data, len) > 0)
+        work->logged += len;
+    if (fd == 2)
+        last_words_add(&work->last_words, data, len);
+}
+
+static void fail_by_end(struct work *work, const struct kernel_end *end)
+{
+    const char *words = last_words_line(&work->last_words);
+    int64_t cell = work->execution.is_running ? (int64_t)work->execution.cell : -1;
+    enum cause cause = end->launch.out_of_memory        ? CAUSE_OUT_OF_MEMORY
+                       : end->launch.lost               ? CAUSE_LAUNCHER_UNAVAILABLE
+                       : end->during == KERNEL_STARTING ? CAUSE_KERNEL_START_FAILED
+                                                        : CAUSE_KERNEL_DIED;
+
+    step_fail(work->step, cause, cell, *words ? "%s: %s" : "%s", end->text, words);
+}
+
+static void on_ended(void *user, const struct kernel_end *end)
+{
+    struct work *work = user;
+    bool is_expected = end->during == KERNEL_STOPPING || work->step->failure.cause != CAUSE_NONE;
+
+    work->has_ended = true;
+    if (!is_expected)
+        fail_by_end(work, end);
+    if (work->execution.is_running)
+        journal_cell_end(work, true);
+    work->execution.is_running = false;
+    step_finish(work->step);
+}
+
+/* --- limits --- */
+
+static void on_cell_timeout(void *user)
+{
+    struct work *work = user;
+
+    step_fail(work->step, CAUSE_TIMEOUT, work->execution.cell,
+              "the cell took longer than its limit of %lld s",
+              (long long)work->step->task.cell_timeout_s);
+    kernel_interrupt(work->step->kernel);
+    loop_arm_in(work->kill_timer, INTERRUPT_GRACE_MS);
+}
+
+static void on_kill_time(void *user)
+{
+    struct work *work = user;
+
+    kernel_kill(work->step->kernel);
+}
+
+/* --- driver --- */
+
+static const char *either(const char *first, const char *second)
+{
+    return first && *first ? first : second;
+}
+
+static int start_kernel(struct work *work, struct err *e)
+{
+    static const struct kernel_events events = {
+        .ready = on_ready, .message = on_message, .output = on_kernel_output, .ended = on_ended};
+    struct step *step = work->step;
+    const struct task *task = &step->task;
+    auto_free char *socket_dir_inside = step_place_inside(&step->place, task->socket_dir);
+    const char *language = either(task->language, notebook_language(work->notebook));
+    const char *name = either(task->kernelspec, notebook_kernel_name(work->notebook));
+    work->options = (struct kernel_options){
+        .place = &step->place.launch,
+        .name = either(name, language ? NULL : "python3"),
+        .language = language,
+        .socket_dir = task->socket_dir,
+        .socket_dir_inside = take_ptr(&socket_dir_inside),
+        .cwd = step->place.cwd,
+        .env = (const char *const *)step->place.env,
+    };
+
+    for (;;) {
+        if (kernel_start(&step->kernel, step->loop, &work->options, &events, work, e) == 0)
+            return 0;
+        if (e->code != ERR_CANCELLED)
+            return -1;
+        loop_dispatch(step->loop, 0); /* cancelled, or just an engine that came or went? */
+        if (step->is_stopping)
+            return -1;
+    }
+}
+
+static int notebook_driver_start(struct step *step, struct err *e, enum cause *ret_cause)
+{
+    auto_free char *log = fs_join(step->directory, KERNEL_LOG);
+    struct work *work = mem_zalloc(sizeof *work);
+
+    *work = (struct work){.step = step, .started = clock_mono()};
+    step->work = work;
+    work->log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    work->cell_timer = loop_add_timer(step->loop, on_cell_timeout, work);
+    work->probe_timer = loop_add_timer(step->loop, send_probe, work);
+    work->kill_timer = loop_add_timer(step->loop, on_kill_time, work);
+    if (notebook_of_task(&step->task, &work->notebook, e) < 0) {
+        *ret_cause = CAUSE_INPUT_INVALID;
+        return -1;
+    }
+    work->outputs = outputs_new(
+        &(struct outputs_sink){.begin = begin_line, .commit = commit_line, .user = work});
+    if (start_kernel(work, e) < 0) {
+        *ret_cause = step_start_cause(e);
+        return -1;
+    }
+    return 0;
+}
+
+static void notebook_driver_stop(struct step *step)
+{
+    struct work *work = step->work;
+
+    if (work->has_ended)
+        return;
+    if (!work->execution.is_running) {
+        kernel_kill(step->kernel);
+        return;
+    }
+    kernel_interrupt(step->kernel);
+    loop_arm_in(work->kill_timer, INTERRUPT_GRACE_MS);
+}
+
+static void notebook_driver_close(struct step *step)
+{
+    struct work *work = step->work;
+
+    if (!work)
+        return;
+    kernel_free(step->kernel);
+    step->kernel = NULL;
+    if (work->notebook) /* the source could be read */
+        write_notebook(work);
+    outputs_free(work->outputs);
+    notebook_free(work->notebook);
+    execution_clear(&work->execution);
+    free((char *)work->options.socket_dir_inside);
+    last_words_clear(&work->last_words);
+    if (work->log_fd >= 0)
+        close(work->log_fd);
+    free(work);
+    step->work = NULL;
+}
+
+const struct step_driver step_notebook_driver = {
+    .start = notebook_driver_start,
+    .stop = notebook_driver_stop,
+    .close = notebook_driver_close,
+};

@@ -1,0 +1,489 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "kernel-gateway/keeper.h"
+#include "runner/engine/attempt.h"
+#include "tests/unit/base/scratch.c"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* --- the keeper: a real frame whose driver does what the task's `source` says --- */
+
+struct actor {
+    struct keeper *keeper;
+    bool is_deaf;
+};
+
+static void say(struct keeper *keeper, const char *event, const char *text)
+{
+    struct err e;
+    struct buf *line = journal_begin(keeper_journal(keeper), event);
+
+    json_put_member(line, "text", text);
+    json_put_member_int(line, "pid", getpid());
+    keeper_commit(keeper, NULL, &e);
+}
+
+static void on_stop(void *user, enum cause cause)
+{
+    struct actor *actor = user;
+
+    say(actor->keeper, actor->is_deaf ? "output" : "step_finished", cause_name(cause));
+    if (!actor->is_deaf)
+        loop_stop(keeper_loop(actor->keeper));
+}
+
+static int act(const struct keeper_birth *birth)
+{
+    static const struct keeper_events events = {.stop = on_stop};
+    struct actor actor = {0};
+    struct task task;
+    struct err e;
+    auto_free char *text = scratch_read(birth->directory, TASK_FILE);
+
+    if (keeper_open(&actor.keeper, birth, &events, &actor, &e) < 0 ||
+        task_parse(&task, str_of(text), &e) < 0)
+        return 1;
+    actor.is_deaf = strcmp(task.source, "deaf") == 0;
+    for (int i = 0; strcmp(task.source, "chatty") == 0 && i < 5000; i++)
+        say(actor.keeper, "output", "one of many");
+    say(actor.keeper, "kernel_ready", task.source);
+    if (strcmp(task.source, "chatty") != 0)
+        loop_run(keeper_loop(actor.keeper));
+    task_clear(&task);
+    keeper_close(actor.keeper);
+    return 0;
+}
+
+/* A nursery that is killed when the keeper is borne and nobody knows yet. */
+static int bear_and_die(void)
+{
+    char directory[PATH_MAX] = "";
+    union {
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
+        struct cmsghdr align;
+    } space;
+    struct iovec part = {directory, sizeof directory};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = space.bytes,
+                             .msg_controllen = sizeof space.bytes};
+    int fds[3];
+
+    if (recvmsg(3, &message, MSG_CMSG_CLOEXEC) <= 0)
+        return 0;
+    memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
+    if (fork() == 0) {
+        close(3);
+        _exit(act(&(struct keeper_birth){directory, fds[0], fds[1], fds[2]}));
+    }
+    raise(SIGKILL);
+    return 0;
+}
+
+/* --- the engine's side --- */
+
+struct world {
+    struct attempt_world shared;
+    struct state state;
+    char *root;
+    char *directory; /* of the attempt */
+    struct task task;
+    int life[2];
+    struct attempt *attempt;
+    struct buf last; /* the newest line */
+    uint64_t offset; /* where it starts */
+    size_t lines;
+};
+
+static void on_news(void *user)
+{
+    (void)user; /* the tests read whenever they wake */
+}
+
+static int set_up(void **at)
+{
+    static const char *const nursery[] = {"/proc/self/exe", "nursery", NULL};
+    static const struct attempt_events events = {.news = on_news};
+    struct world *world = mem_zalloc(sizeof *world);
+    struct err e;
+    char mark[11];
+
+    world->root = scratch_new();
+    assert_int_equal(state_create(&world->state, world->root, &e), 0);
+    assert_int_equal(pipe2(world->life, O_CLOEXEC), 0);
+    world->shared = (struct attempt_world){
+        .loop = loop_new(), .state = &world->state, .life_fd = world->life[0], .events = &events};
+    assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
+    attempt_mark(mark);
+    world->directory = fs_join(world->root, "attempt/1");
+#define X(name) world->task.name = mem_strdup("the " #name);
+    TASK_NEEDED_TEXTS(X)
+#undef X
+    free(world->task.attempt_id);
+    free(world->task.socket_dir);
+    world->task.attempt_id = mem_strdup(mark);
+    world->task.socket_dir = attempt_socket_dir(&world->state, mark);
+    assert_int_equal(json_parse(&world->task.parameters, STR("{}"), JSON_STRICT, NULL, &e), 0);
+    *at = world;
+    return 0;
+}
+
+static int tear_down(void **at)
+{
+    struct world *world = *at;
+
+    attempt_free(world->attempt);
+    close(world->life[1]); /* whatever keeper is left ends */
+    close(world->life[0]);
+    nursery_free(world->shared.nursery);
+    loop_free(world->shared.loop);
+    task_clear(&world->task);
+    buf_clear(&world->last);
+    free(world->directory);
+    state_close(&world->state);
+    scratch_free(world->root);
+    free(world);
+    return 0;
+}
+
+static int try_start(struct world *world, const char *behaviour, struct err *e)
+{
+    free(world->task.source);
+    world->task.source = mem_strdup(behaviour);
+    return attempt_start(&world->attempt, &world->shared, world->directory, &world->task, world, e);
+}
+
+static void start(struct world *world, const char *behaviour)
+{
+    struct err e;
+
+    if (try_start(world, behaviour, &e) < 0)
+        fail_msg("%s", e.text);
+}
+
+static void read_lines(struct world *world)
+{
+    struct str line;
+    struct err e;
+    uint64_t expected = world->offset + world->last.len + (world->last.len > 0);
+
+    while (attempt_read(world->attempt, &line, &world->offset, &e) == 1) {
+        assert_int_equal(world->offset, expected);
+        expected += line.len + 1;
+        buf_reset(&world->last);
+        buf_put(&world->last, line.text, line.len);
+        world->lines++;
+    }
+    world->offset = expected - world->last.len - (world->last.len > 0);
+}
+
+/* Turns the loop until a line with this in it is the newest, or (NULL) the keeper is gone. */
+static void wait_for(struct world *world, const char *text)
+{
+    for (;;) {
+        bool is_gone = attempt_is_gone(world->attempt);
+        read_lines(world);
+        if (text ? strstr(buf_text(&world->last), text) != NULL : is_gone)
+            return;
+        if (is_gone)
+            fail_msg("gone without \"%s\"", text);
+        loop_dispatch(world->shared.loop, -1);
+    }
+}
+
+static pid_t keeper_pid(const struct world *world)
+{
+    auto_json struct json doc = {0};
+    struct err e;
+    int64_t pid;
+
+    assert_int_equal(
+        json_parse(&doc, (struct str){world->last.data, world->last.len}, JSON_STRICT, NULL, &e),
+        0);
+    assert_true(json_int(&doc, json_get(&doc, 0, "pid"), &pid));
+    return (pid_t)pid;
+}
+
+static char *socket_dir(const struct world *world)
+{
+    return state_socket_dir(&world->state, world->task.attempt_id);
+}
+
+/* --- living --- */
+
+static void lines_appear_while_it_runs(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    assert_int_equal(world->lines, 1);
+    assert_false(attempt_is_gone(world->attempt));
+}
+
+static void the_keeper_finds_its_task(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "\"text\":\"obedient\"");
+    auto_free char *path = fs_join(world->directory, TASK_FILE);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600); /* environments hold secrets */
+}
+
+static void all_that_was_written_is_read_before_the_end(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "chatty");
+    wait_for(world, NULL);
+    assert_int_equal(world->lines, 5001);
+    assert_non_null(strstr(world->last.data, "kernel_ready"));
+}
+
+static void it_stops_for_the_reason_that_was_given(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    attempt_stop(world->attempt, CAUSE_TIMEOUT);
+    wait_for(world, NULL);
+    assert_non_null(strstr(world->last.data, "step_finished"));
+    assert_non_null(strstr(world->last.data, "\"timeout\""));
+    attempt_stop(world->attempt, CAUSE_TIMEOUT); /* of one that is gone: nothing */
+}
+
+static void it_can_be_stopped_before_it_has_looked(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    attempt_stop(world->attempt, CAUSE_CANCELLED);
+    wait_for(world, NULL);
+    assert_non_null(strstr(world->last.data, "\"cancelled\""));
+}
+
+static void a_keeper_that_does_not_obey_is_killed(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "deaf");
+    wait_for(world, "kernel_ready");
+    attempt_stop(world->attempt, CAUSE_CANCELLED);
+    wait_for(world, "cancelled"); /* it has heard */
+    wait_for(world, NULL);
+    assert_null(strstr(world->last.data, "step_finished"));
+}
+
+static void a_keeper_that_was_killed_is_noticed(void **at)
+{
+    struct world *world = *at;
+    auto_free char *lock = fs_join(world->directory, KEEPER_LOCK);
+    struct err e;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    kill(keeper_pid(world), SIGKILL);
+    wait_for(world, NULL);
+    assert_int_equal(world->lines, 1);
+    auto_close int fd = fs_lock(lock, &e); /* what it held is free */
+    assert_true(fd >= 0);
+}
+
+static void a_keeper_ends_with_the_engine(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    close(world->life[1]);
+    world->life[1] = -1;
+    wait_for(world, NULL);
+    assert_non_null(strstr(world->last.data, "\"cancelled\""));
+}
+
+/* --- letting go --- */
+
+static void one_that_runs_is_left_running(void **at)
+{
+    struct world *world = *at;
+    auto_free char *sockets = socket_dir(world), *lock = fs_join(world->directory, KEEPER_LOCK);
+    struct err e;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    pid_t pid = keeper_pid(world);
+    attempt_free(take_ptr(&world->attempt));
+    assert_true(fs_exists(sockets));
+    assert_int_equal(kill(pid, 0), 0);
+    assert_int_equal(fs_lock(lock, &e), -1);
+}
+
+static void one_that_started_nothing_leaves_no_sockets(void **at)
+{
+    struct world *world = *at;
+    auto_free char *sockets = socket_dir(world), *link = fs_join(sockets, "attempt");
+
+    start(world, "chatty");
+    wait_for(world, NULL);
+    assert_int_equal(unlink(link), 0); /* its driver: nothing is left */
+    attempt_free(take_ptr(&world->attempt));
+    assert_false(fs_exists(sockets));
+}
+
+static void one_that_may_have_left_something_is_found_at_the_next_start(void **at)
+{
+    struct world *world = *at;
+    auto_free char *sockets = socket_dir(world), *link = fs_join(sockets, "attempt");
+    char target[500] = "";
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    kill(keeper_pid(world), SIGKILL);
+    wait_for(world, NULL);
+    attempt_free(take_ptr(&world->attempt));
+    assert_true(readlink(link, target, sizeof target - 1) > 0);
+    assert_string_equal(target, world->directory);
+}
+
+/* --- refusals --- */
+
+static void check_refused(struct world *world, enum err_code code)
+{
+    auto_free char *sockets = socket_dir(world);
+    struct err e;
+
+    assert_int_equal(try_start(world, "obedient", &e), -1);
+    if (e.code != code)
+        fail_msg("%s: %s", err_name(e.code), e.text);
+    assert_non_null(strstr(e.text, "cannot start the step"));
+    assert_null(world->attempt);
+    assert_false(fs_exists(sockets));
+}
+
+static void without_a_directory_nothing_is_started(void **at)
+{
+    struct world *world = *at;
+
+    scratch_put(world->root, "attempt", "a file is in the way");
+    check_refused(world, ERR_IO);
+}
+
+static void a_second_keeper_is_not_borne(void **at)
+{
+    struct world *world = *at;
+    auto_free char *lock = scratch_write(world->directory, KEEPER_LOCK, "");
+    struct err e;
+    auto_close int fd = fs_lock(lock, &e);
+
+    check_refused(world, ERR_CONFLICT);
+}
+
+static void a_nursery_that_is_gone_for_good_is_told(void **at)
+{
+    struct world *world = *at;
+    static const char *const nursery[] = {"/proc/self/exe", "die", NULL};
+    struct err e;
+
+    nursery_free(world->shared.nursery);
+    assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
+    check_refused(world, ERR_IO);
+}
+
+static void a_keeper_that_nobody_knows_of_does_not_live_on(void **at)
+{
+    static const char *const nursery[] = {"/proc/self/exe", "bear-and-die", NULL};
+    struct world *world = *at;
+    auto_free char *lock = fs_join(world->directory, KEEPER_LOCK);
+    struct err e;
+
+    nursery_free(world->shared.nursery);
+    assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
+    check_refused(world, ERR_IO);
+    auto_close int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    alarm(30);                               /* fails where it would wait for ever */
+    assert_int_equal(flock(fd, LOCK_EX), 0); /* until the keeper ends */
+    alarm(0);
+    auto_free char *journal = scratch_read(world->directory, KEEPER_JOURNAL);
+    assert_non_null(strstr(journal, "step_finished"));
+}
+
+static void sockets_are_given_to_whom_the_kernel_runs_as(void **at)
+{
+    struct world *world = *at;
+    struct stat st;
+
+    if (geteuid() != 0) {
+        fprintf(stderr, "SKIPPED: giving away needs root\n");
+        skip();
+        return;
+    }
+    world->task.change_user = 1;
+    world->task.uid = 12345;
+    world->task.gid = 54321;
+    start(world, "obedient");
+    assert_int_equal(stat(world->task.socket_dir, &st), 0);
+    assert_int_equal(st.st_uid, 12345);
+    assert_int_equal(st.st_gid, 54321);
+    assert_int_equal(st.st_mode & 0777, 0700);
+}
+
+static void marks_differ_and_fit(void **at)
+{
+    char marks[200][11];
+
+    (void)at;
+    for (size_t i = 0; i < 200; i++) {
+        attempt_mark(marks[i]);
+        assert_int_equal(strlen(marks[i]), 10);
+        assert_int_equal(strspn(marks[i], "abcdefghijklmnopqrstuvwxyz234567"), 10);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(marks[i], marks[k]);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(lines_appear_while_it_runs),
+        TEST(the_keeper_finds_its_task),
+        TEST(all_that_was_written_is_read_before_the_end),
+        TEST(it_stops_for_the_reason_that_was_given),
+        TEST(it_can_be_stopped_before_it_has_looked),
+        TEST(a_keeper_that_does_not_obey_is_killed),
+        TEST(a_keeper_that_was_killed_is_noticed),
+        TEST(a_keeper_ends_with_the_engine),
+        TEST(one_that_runs_is_left_running),
+        TEST(one_that_started_nothing_leaves_no_sockets),
+        TEST(one_that_may_have_left_something_is_found_at_the_next_start),
+        TEST(without_a_directory_nothing_is_started),
+        TEST(a_second_keeper_is_not_borne),
+        TEST(a_nursery_that_is_gone_for_good_is_told),
+        TEST(a_keeper_that_nobody_knows_of_does_not_live_on),
+        TEST(sockets_are_given_to_whom_the_kernel_runs_as),
+        TEST(marks_differ_and_fit),
+    };
+
+    if (argc > 1 && strcmp(argv[1], "nursery") == 0)
+        return nursery_serve(3, act);
+    if (argc > 1 && strcmp(argv[1], "bear-and-die") == 0)
+        return bear_and_die();
+    if (argc > 1) /* a nursery that ends before it has heard anything */
+        return 0;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,837 @@
+#include "runner/engine/store.h"
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "tests/unit/runner/engine/made_plan.c"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+/* ---- a disk that fails: SQLite's own file functions, with writes and syncs that can be told to
+ * fail from the n-th on ---- */
+
+static struct {
+    unsigned writes; /* since the last reset */
+    unsigned syncs;
+    unsigned fail_write; /* this write and the following fail; 0: none */
+    unsigned fail_until; /* ... up to this one, which works again; 0: all */
+    int fail_code;
+    bool fail_syncs;
+} disk;
+
+static sqlite3_vfs faulty;
+static const sqlite3_vfs *real;
+
+/* Database files have other functions than the WAL; a copy of each kind, changed in two places. */
+static sqlite3_io_methods changed[4];
+static const sqlite3_io_methods *original[4];
+
+static const sqlite3_io_methods *original_of(const sqlite3_file *file)
+{
+    return original[(const sqlite3_io_methods *)file->pMethods - changed];
+}
+
+static int faulty_write(sqlite3_file *file, const void *data, int count, sqlite3_int64 at)
+{
+    disk.writes++;
+    if (disk.fail_write && disk.writes >= disk.fail_write &&
+        (!disk.fail_until || disk.writes < disk.fail_until))
+        return disk.fail_code;
+    return original_of(file)->xWrite(file, data, count, at);
+}
+
+static int faulty_sync(sqlite3_file *file, int flags)
+{
+    disk.syncs++;
+    return disk.fail_syncs ? SQLITE_IOERR_FSYNC : original_of(file)->xSync(file, flags);
+}
+
+static int faulty_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags,
+                       int *ret_flags)
+{
+    (void)vfs;
+    int code = real->xOpen((sqlite3_vfs *)real, name, file, flags, ret_flags);
+    if (code != SQLITE_OK || !file->pMethods)
+        return code;
+    unsigned i = 0;
+    while (original[i] && original[i] != file->pMethods)
+        i++;
+    assert_true(i < sizeof original / sizeof *original);
+    original[i] = file->pMethods;
+    changed[i] = *file->pMethods;
+    changed[i].xWrite = faulty_write;
+    changed[i].xSync = faulty_sync;
+    file->pMethods = &changed[i];
+    return SQLITE_OK;
+}
+
+static int install_disk(void **state)
+{
+    (void)state;
+    real = sqlite3_vfs_find(NULL);
+    faulty = *real;
+    faulty.zName = "faulty";
+    faulty.xOpen = faulty_open;
+    faulty.pNext = NULL;
+    return sqlite3_vfs_register(&faulty, 1);
+}
+
+/* ---- a directory and a store for each test ---- */
+
+struct fixture {
+    char *dir;
+    char *path;
+    struct store *store;
+    int64_t run;
+};
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        struct err e_ = {0};                                                                       \
+        struct err *e = &e_;                                                                       \
+        if ((call) != 0)                                                                           \
+            fail_msg("%s: %s", #call, e_.text);                                                    \
+    } while (0)
+
+/* Gives the err of a call that must fail. */
+#define REFUSED(wanted, call)                                                                      \
+    __extension__({                                                                                \
+        static struct err e_;                                                                      \
+        struct err *e = &e_;                                                                       \
+        e_ = (struct err){0};                                                                      \
+        assert_int_equal((call), -1);                                                              \
+        if (e_.code != (wanted))                                                                   \
+            fail_msg("%s: %s (%s)", #call, err_name(e_.code), e_.text);                            \
+        e_.text;                                                                                   \
+    })
+
+static const struct store_run a_run = {
+    .uuid = "11111111-0000-4000-8000-000000000000",
+    .project = "/projects/one",
+    .pipeline_path = "pipeline.json",
+    .pipeline_uuid = "p1",
+    .pipeline_name = "First",
+    .run_type = "selection",
+    .uuids = "[\"a\"]",
+    .parameters = "{\"x\": 0.1}",
+    .images = "{}",
+    .options = "{\"in_place\": false}",
+    .job_uuid = "",
+    .rerun_of = "",
+    .definition = {"{\"steps\"\0: {}}\xff", 16},
+    .created_time = 1700000000123,
+    .step_count = 2,
+};
+
+static int64_t add_run(struct store *store, const struct store_run *run)
+{
+    int64_t id = 0;
+    OK(store_begin(store, e));
+    OK(store_add_run(store, run, &id, e));
+    for (uint32_t i = 0; i < run->step_count; i++) {
+        char uuid[16];
+        snprintf(uuid, sizeof uuid, "step-%u", i);
+        struct store_step step = {
+            .step = i, .uuid = uuid, .title = "T", .file_path = "t.ipynb", .failure = ""};
+        OK(store_add_step(store, id, &step, e));
+    }
+    OK(store_commit(store, STORE_LAZY, e));
+    return id;
+}
+
+static int set_up(void **state)
+{
+    char name[] = "/tmp/segue-store-XXXXXX";
+    struct fixture *f = mem_zalloc(sizeof *f);
+    assert_non_null(mkdtemp(name));
+    f->dir = mem_strdup(name);
+    f->path = mem_printf("%s/segue.db", name);
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+    f->run = add_run(f->store, &a_run);
+    *state = f;
+    memset(&disk, 0, sizeof disk);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    memset(&disk, 0, sizeof disk);
+    store_close(f->store);
+    OK(fs_remove_tree(f->dir, e));
+    free(f->dir);
+    free(f->path);
+    free(f);
+    return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+    store_close(take_ptr(&f->store));
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+}
+
+/* Changes the file behind the store's back. */
+static void raw(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static int64_t add_event(struct store *store, int64_t run, enum run_event_kind kind, uint32_t step)
+{
+    int64_t id = 0;
+    struct run_event event = {.kind = kind, .step = step, .attempt = 1, .time = 1700000001000};
+    OK(store_add_event(store, run, &event, NULL, &id, e));
+    return id;
+}
+
+/* A batch of three events in one transaction. */
+static int try_batch(struct store *store, int64_t run, enum store_sync sync, struct err *e)
+{
+    struct run_event event = {.kind = EVENT_STEP_STARTED, .attempt = 1, .time = 1};
+    int64_t id;
+    if (store_begin(store, e) < 0)
+        return -1;
+    for (int i = 0; i < 3; i++)
+        if (store_add_event(store, run, &event, NULL, &id, e) < 0)
+            return -1;
+    return store_commit(store, sync, e);
+}
+
+static int count_event(void *data, const struct store_event *event, struct err *e)
+{
+    (void)event;
+    (void)e;
+    ++*(unsigned *)data;
+    return 0;
+}
+
+static unsigned events_in(struct store *store)
+{
+    unsigned count = 0;
+    OK(store_events_after(store, 0, 0, UINT32_MAX, count_event, &count, e));
+    return count;
+}
+
+/* ---- what is written can be read ---- */
+
+static int copy_run(void *data, const struct store_run *run, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%lld %s %s %s %s %s %s %s %s %s %s %s|%s|%s %s %lld %lld %lld %u;",
+               (long long)run->id, run->uuid, run->project, run->pipeline_path, run->pipeline_uuid,
+               run->pipeline_name, run->run_type, run->uuids, run->parameters, run->images,
+               run->options, run->job_uuid, run->rerun_of, status_name(run->status),
+               cause_name(run->cause), (long long)run->created_time, (long long)run->started_time,
+               (long long)run->finished_time, run->step_count);
+    buf_put(data, run->definition.text, run->definition.len);
+    return 0;
+}
+
+static void run_comes_back_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+    const struct store_filter by_uuid = {.uuid = a_run.uuid};
+    const struct store_filter all = {0};
+    const char *fields = "1 11111111-0000-4000-8000-000000000000 /projects/one pipeline.json p1 "
+                         "First selection [\"a\"] {\"x\": 0.1} {} {\"in_place\": false} ||PENDING "
+                         " 1700000000123 0 0 2;";
+    OK(store_runs(f->store, &all, copy_run, &got, e));
+    assert_string_equal(buf_text(&got), fields);
+    buf_reset(&got);
+    OK(store_runs(f->store, &by_uuid, copy_run, &got, e));
+    assert_int_equal(got.len, strlen(fields) + a_run.definition.len);
+    assert_memory_equal(got.data + strlen(fields), a_run.definition.text, a_run.definition.len);
+}
+
+static void run_changes_status(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+    OK(store_begin(f->store, e));
+    OK(store_set_run(f->store, f->run, STATUS_FAILURE, CAUSE_CELL_ERROR, 17, 18, e));
+    REFUSED(ERR_NOT_FOUND, store_set_run(f->store, 99, STATUS_STARTED, CAUSE_NONE, 1, 0, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    reopen(f);
+    OK(store_runs(f->store, &(struct store_filter){0}, copy_run, &got, e));
+    assert_non_null(strstr(buf_text(&got), "FAILURE cell_error 1700000000123 17 18 2;"));
+}
+
+static int list_run(void *data, const struct store_run *run, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%lld ", (long long)run->id);
+    return 0;
+}
+
+static void runs_are_filtered(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run run = a_run;
+    run.uuid = "r2";
+    run.project = "/projects/two";
+    add_run(f->store, &run);
+    run.uuid = "r3";
+    run.pipeline_uuid = "p3";
+    run.job_uuid = "j";
+    add_run(f->store, &run);
+    OK(store_begin(f->store, e));
+    OK(store_set_run(f->store, 1, STATUS_STARTED, CAUSE_NONE, 5, 0, e));
+    OK(store_set_run(f->store, 2, STATUS_SUCCESS, CAUSE_NONE, 5, 6, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    const unsigned open = 1u << STATUS_PENDING | 1u << STATUS_STARTED;
+    const struct {
+        struct store_filter filter;
+        const char *ids;
+    } rows[] = {
+        {{0}, "3 2 1 "},
+        {{.limit = 2}, "3 2 "},
+        {{.before = 3}, "2 1 "},
+        {{.uuid = "r2"}, "2 "},
+        {{.uuid = "r9"}, ""},
+        {{.project = "/projects/two"}, "3 2 "},
+        {{.project = "/projects/two", .pipeline_uuid = "p1"}, "2 "},
+        {{.job_uuid = "j"}, "3 "},
+        {{.statuses = open}, "3 1 "},
+        {{.statuses = 1u << STATUS_SUCCESS}, "2 "},
+        {{.statuses = 1u << STATUS_SUCCESS | 1u << STATUS_STARTED}, "2 1 "},
+        {{.project = "' OR 1=1 --"}, ""},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_buf struct buf got = {0};
+        OK(store_runs(f->store, &rows[i].filter, list_run, &got, e));
+        assert_string_equal(buf_text(&got), rows[i].ids);
+    }
+}
+
+static int copy_step(void *data, const struct store_step *step, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%u %s %s %s %s %s %u %u %u %lld %lld %s;", step->step, step->uuid,
+               step->title, step->file_path, status_name(step->status), cause_name(step->cause),
+               step->attempt, step->cells_total, step->cells_done, (long long)step->started_time,
+               (long long)step->finished_time, step->failure);
+    return 0;
+}
+
+static void steps_come_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+    struct store_step step = {.step = 1,
+                              .status = STATUS_FAILURE,
+                              .cause = CAUSE_TIMEOUT,
+                              .attempt = 3,
+                              .cells_total = 9,
+                              .cells_done = 4,
+                              .started_time = 100,
+                              .finished_time = 200,
+                              .failure = "{\"message\": \"late\"}"};
+    OK(store_begin(f->store, e));
+    OK(store_set_step(f->store, f->run, &step, e));
+    step.step = 2;
+    REFUSED(ERR_NOT_FOUND, store_set_step(f->store, f->run, &step, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    OK(store_steps(f->store, f->run, copy_step, &got, e));
+    assert_string_equal(
+        buf_text(&got),
+        "0 step-0 T t.ipynb PENDING  0 0 0 0 0 ;"
+        "1 step-1 T t.ipynb FAILURE timeout 3 9 4 100 200 {\"message\": \"late\"};");
+}
+
+static void attempts_keep_their_offset(void **state)
+{
+    struct fixture *f = *state;
+    struct store_attempt attempt = {.step = 1, .attempt = 2, .mark = "k3j9x2"};
+    struct store_attempt got;
+    OK(store_begin(f->store, e));
+    OK(store_add_attempt(f->store, f->run, &attempt, e));
+    REFUSED(ERR_CONFLICT, store_add_attempt(f->store, f->run, &attempt, e));
+    OK(store_set_offset(f->store, f->run, 1, 2, UINT64_C(5000000000), e));
+    REFUSED(ERR_NOT_FOUND, store_set_offset(f->store, f->run, 1, 1, 7, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    reopen(f);
+    OK(store_attempt(f->store, f->run, 1, 2, &got, e));
+    assert_string_equal(got.mark, "k3j9x2");
+    assert_int_equal(got.offset, UINT64_C(5000000000));
+    REFUSED(ERR_NOT_FOUND, store_attempt(f->store, f->run, 0, 1, &got, e));
+}
+
+static int copy_event(void *data, const struct store_event *event, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%lld %s '%s' %s %d %u %lld '%s' '%s' %lld '%s' %llu+%u;",
+               (long long)event->id, event->run_uuid, event->step_uuid, event->event,
+               (int)event->step, event->attempt, (long long)event->time, event->status,
+               event->cause, (long long)event->retry_at, event->payload,
+               (unsigned long long)event->offset, event->length);
+    return 0;
+}
+
+static void events_come_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+    const struct run_event started = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = 10};
+    const struct run_event retrying = {.kind = EVENT_STEP_RETRYING,
+                                       .step = 1,
+                                       .attempt = 2,
+                                       .cause = CAUSE_KERNEL_DIED,
+                                       .time = 11,
+                                       .retry_at = 12};
+    const struct run_event finished = {.kind = EVENT_STEP_FINISHED,
+                                       .status = STATUS_FAILURE,
+                                       .step = 0,
+                                       .attempt = 1,
+                                       .cause = CAUSE_CELL_ERROR,
+                                       .time = 13};
+    const struct store_line line = {.step = 1,
+                                    .attempt = 2,
+                                    .event = "output",
+                                    .time = 14,
+                                    .offset = UINT64_C(6000000000),
+                                    .length = 77};
+    int64_t id;
+    OK(store_begin(f->store, e));
+    OK(store_add_event(f->store, f->run, &started, NULL, &id, e));
+    assert_int_equal(id, 1);
+    OK(store_add_event(f->store, f->run, &retrying, NULL, &id, e));
+    OK(store_add_event(f->store, f->run, &finished, "{\"message\": \"x\"}", &id, e));
+    OK(store_add_line(f->store, f->run, &line, &id, e));
+    assert_int_equal(id, 4);
+    OK(store_commit(f->store, STORE_DURABLE, e));
+    OK(store_events_after(f->store, 0, 0, 100, copy_event, &got, e));
+#define UUID "11111111-0000-4000-8000-000000000000"
+    assert_string_equal(
+        buf_text(&got),
+        "1 " UUID " '' run_started -1 0 10 '' '' 0 '' 0+0;"
+        "2 " UUID " 'step-1' step_retrying 1 2 11 '' 'kernel_died' 12 '' 0+0;"
+        "3 " UUID " 'step-0' step_finished 0 1 13 'FAILURE' 'cell_error' 0 '{\"message\": \"x\"}' "
+        "0+0;"
+        "4 " UUID " 'step-1' output 1 2 14 '' '' 0 '' 6000000000+77;");
+}
+
+static int copy_id(void *data, const struct store_event *event, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%lld ", (long long)event->id);
+    return event->id == 8 ? 1 : 0; /* enough */
+}
+
+static void events_are_read_from_a_cursor(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run other = a_run;
+    other.uuid = "r2";
+    int64_t second = add_run(f->store, &other);
+    OK(store_begin(f->store, e));
+    for (uint32_t i = 0; i < 5; i++) {
+        add_event(f->store, f->run, EVENT_STEP_STARTED, 0);
+        add_event(f->store, second, EVENT_STEP_STARTED, 0);
+    }
+    OK(store_commit(f->store, STORE_LAZY, e));
+    const struct {
+        int64_t after;
+        int64_t run;
+        uint32_t limit;
+        int result;
+        const char *ids;
+    } rows[] = {
+        {0, 0, 3, 0, "1 2 3 "},    {3, 0, 3, 0, "4 5 6 "},       {6, 0, 100, 1, "7 8 "},
+        {10, 0, 100, 0, ""},       {0, 1, 100, 0, "1 3 5 7 9 "}, {3, 1, 1, 0, "5 "},
+        {3, second, 2, 0, "4 6 "}, {0, 99, 100, 0, ""},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_buf struct buf got = {0};
+        struct err why;
+        assert_int_equal(store_events_after(f->store, rows[i].after, rows[i].run, rows[i].limit,
+                                            copy_id, &got, &why),
+                         rows[i].result);
+        assert_string_equal(buf_text(&got), rows[i].ids);
+    }
+}
+
+static void ids_of_events_are_never_given_twice(void **state)
+{
+    struct fixture *f = *state;
+    OK(store_begin(f->store, e));
+    add_event(f->store, f->run, EVENT_RUN_STARTED, STEP_NONE);
+    assert_int_equal(add_event(f->store, f->run, EVENT_STEP_STARTED, 0), 2);
+    OK(store_commit(f->store, STORE_LAZY, e));
+    store_close(take_ptr(&f->store));
+    raw(f->path, "DELETE FROM events; DELETE FROM runs");
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+    assert_int_equal(add_run(f->store, &a_run), 2);
+    OK(store_begin(f->store, e));
+    assert_int_equal(add_event(f->store, 2, EVENT_RUN_STARTED, STEP_NONE), 3);
+    OK(store_commit(f->store, STORE_LAZY, e));
+}
+
+/* ---- replay ---- */
+
+static int apply_stored(void *data, const struct run_event *event, const char *step_uuid,
+                        struct err *e)
+{
+    char expected[16] = "";
+    if (event->step != STEP_NONE)
+        snprintf(expected, sizeof expected, "step-%u", event->step);
+    assert_string_equal(step_uuid, expected);
+    return run_apply(data, event, e);
+}
+
+static void run_is_rebuilt_from_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct made_plan m = made_plan_of(2, &(struct edge){0, 1}, 1);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *rebuilt = run_new(&m.plan, &m.pipeline);
+    const struct store_line line = {.step = 0, .attempt = 1, .event = "output", .length = 9};
+    const struct run_event events[] = {
+        {.kind = EVENT_RUN_QUEUED, .step = STEP_NONE},
+        {.kind = EVENT_RUN_STARTED, .step = STEP_NONE},
+        {.kind = EVENT_STEP_STARTED, .step = 0, .attempt = 1},
+        {.kind = EVENT_STEP_RETRYING,
+         .step = 0,
+         .attempt = 1,
+         .cause = CAUSE_EXIT_CODE,
+         .retry_at = 5000},
+        {.kind = EVENT_STEP_STARTED, .step = 0, .attempt = 2, .time = 5000},
+        {.kind = EVENT_STEP_FINISHED, .step = 0, .attempt = 2, .status = STATUS_SUCCESS},
+        {.kind = EVENT_CANCEL_REQUESTED, .step = STEP_NONE},
+        {.kind = EVENT_STEP_FINISHED,
+         .step = 1,
+         .status = STATUS_ABORTED,
+         .cause = CAUSE_CANCELLED},
+        {.kind = EVENT_RUN_FINISHED,
+         .step = STEP_NONE,
+         .status = STATUS_ABORTED,
+         .cause = CAUSE_CANCELLED},
+    };
+    OK(store_begin(f->store, e));
+    for (unsigned i = 0; i < sizeof events / sizeof *events; i++) {
+        int64_t id;
+        OK(run_apply(run, &events[i], e));
+        OK(store_add_event(f->store, f->run, &events[i], NULL, &id, e));
+        OK(store_add_line(f->store, f->run, &line, &id, e)); /* which a replay passes over */
+    }
+    OK(store_commit(f->store, STORE_LAZY, e));
+    reopen(f);
+    OK(store_replay(f->store, f->run, apply_stored, rebuilt, e));
+    assert_int_equal(run_status(rebuilt), STATUS_ABORTED);
+    assert_int_equal(run_step_status(rebuilt, 0), STATUS_SUCCESS);
+    assert_int_equal(run_step_attempt(rebuilt, 0), 2);
+    assert_int_equal(run_step_cause(rebuilt, 1), CAUSE_CANCELLED);
+    REFUSED(ERR_CONFLICT, store_replay(f->store, f->run, apply_stored, rebuilt, e)); /* of run.c */
+    made_plan_clear(&m);
+}
+
+static void log_with_an_unknown_event_is_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct made_plan m = made_plan_of(2, NULL, 0);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    raw(f->path, "INSERT INTO events(run, time, event) VALUES(1, 0, 'run_walked')");
+    const char *text = REFUSED(ERR_IO, store_replay(f->store, f->run, apply_stored, run, e));
+    assert_non_null(strstr(text, "event 1: \"run_walked\""));
+    made_plan_clear(&m);
+}
+
+/* ---- transactions ---- */
+
+static void what_is_not_committed_is_not_there(void **state)
+{
+    struct fixture *f = *state;
+    OK(store_begin(f->store, e));
+    add_event(f->store, f->run, EVENT_RUN_STARTED, STEP_NONE);
+    store_rollback(f->store);
+    store_rollback(f->store); /* nothing */
+    assert_int_equal(events_in(f->store), 0);
+    OK(store_begin(f->store, e));
+    add_event(f->store, f->run, EVENT_RUN_STARTED, STEP_NONE);
+    reopen(f);
+    assert_int_equal(events_in(f->store), 0);
+}
+
+static void same_run_is_not_added_twice(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = 0;
+    OK(store_begin(f->store, e));
+    REFUSED(ERR_CONFLICT, store_add_run(f->store, &a_run, &id, e));
+    assert_int_equal(id, 0);
+    store_rollback(f->store);
+}
+
+static void readers_see_whole_transactions(void **state)
+{
+    struct fixture *f = *state;
+    auto_store struct store *reader = NULL;
+    OK(store_open(f->path, STORE_READ, &reader, e));
+    OK(store_begin(f->store, e));
+    add_event(f->store, f->run, EVENT_RUN_STARTED, STEP_NONE);
+    assert_int_equal(events_in(reader), 0);
+    OK(store_commit(f->store, STORE_LAZY, e));
+    assert_int_equal(events_in(reader), 1);
+    REFUSED(ERR_IO, try_batch(reader, f->run, STORE_LAZY, e)); /* it can only read */
+    store_rollback(reader);
+    assert_int_equal(events_in(f->store), 1);
+}
+
+static void durable_commits_sync_and_lazy_ones_do_not(void **state)
+{
+    struct fixture *f = *state;
+    OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    assert_int_equal(disk.syncs, 0);
+    OK(try_batch(f->store, f->run, STORE_DURABLE, e));
+    assert_int_equal(disk.syncs, 1);
+    disk.fail_syncs = true;
+    OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    REFUSED(ERR_IO, try_batch(f->store, f->run, STORE_DURABLE, e));
+}
+
+/* ---- a process that dies ---- */
+
+static void write_until_killed(const struct fixture *f, int report)
+{
+    struct store *store;
+    struct err e;
+    if (store_open(f->path, STORE_WRITE, &store, &e) < 0)
+        _exit(1);
+    for (;;)
+        if (try_batch(store, f->run, STORE_LAZY, &e) < 0 || write(report, "x", 1) != 1)
+            _exit(1);
+}
+
+static void kill_in_the_middle(struct fixture *f, unsigned acknowledged)
+{
+    int report[2];
+    char byte;
+    unsigned before = events_in(f->store);
+    store_close(take_ptr(&f->store));
+    assert_int_equal(pipe(report), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        write_until_killed(f, report[1]);
+    close(report[1]);
+    for (unsigned i = 0; i < acknowledged; i++)
+        assert_int_equal(read(report[0], &byte, 1), 1);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    while (read(report[0], &byte, 1) == 1)
+        acknowledged++; /* told before it died */
+    close(report[0]);
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+    unsigned added = events_in(f->store) - before;
+    assert_int_equal(added % 3, 0);
+    assert_true(added / 3 == acknowledged || added / 3 == acknowledged + 1);
+}
+
+static void kill_9_loses_nothing_that_was_committed(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < 20; i++)
+        kill_in_the_middle(f, 1 + i * 7);
+}
+
+static void kill_9_inside_a_transaction_leaves_nothing_of_it(void **state)
+{
+    struct fixture *f = *state;
+    store_close(take_ptr(&f->store));
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e;
+        struct run_event event = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE};
+        int64_t id;
+        if (store_open(f->path, STORE_WRITE, &f->store, &e) < 0 ||
+            try_batch(f->store, f->run, STORE_LAZY, &e) < 0 || store_begin(f->store, &e) < 0)
+            _exit(1);
+        for (int i = 0; i < 100000; i++) /* more than the cache: pages get into the WAL */
+            if (store_add_event(f->store, f->run, &event, NULL, &id, &e) < 0)
+                _exit(1);
+        raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+    assert_int_equal(events_in(f->store), 3);
+}
+
+/* ---- disks that are full or fail ---- */
+
+/* The n-th write fails, for every n that there is: the transaction is refused as a whole and the
+ * store goes on as soon as there is space again. */
+static void fail_every_write(struct fixture *f, int code, enum err_code expected, unsigned length)
+{
+    for (unsigned n = 1;; n++) {
+        struct err why = {0};
+        unsigned before = events_in(f->store);
+        memset(&disk, 0, sizeof disk);
+        disk.fail_write = n;
+        disk.fail_until = length ? n + length : 0;
+        disk.fail_code = code;
+        int result = try_batch(f->store, f->run, STORE_LAZY, &why);
+        bool reached = disk.writes >= n;
+        memset(&disk, 0, sizeof disk);
+        if (!reached) {
+            assert_int_equal(result, 0);
+            assert_true(n > 3); /* else this has tested nothing */
+            return;
+        }
+        assert_int_equal(result, -1);
+        assert_int_equal(why.code, expected);
+        store_rollback(f->store);
+        assert_int_equal(events_in(f->store), before);
+        OK(try_batch(f->store, f->run, STORE_DURABLE, e));
+        reopen(f);
+        assert_int_equal(events_in(f->store), before + 3);
+    }
+}
+
+static void full_disk_refuses_and_recovers(void **state)
+{
+    fail_every_write(*state, SQLITE_FULL, ERR_NO_SPACE, 0);
+    fail_every_write(*state, SQLITE_FULL, ERR_NO_SPACE, 1);
+}
+
+static void failing_disk_refuses_and_recovers(void **state)
+{
+    fail_every_write(*state, SQLITE_IOERR_WRITE, ERR_IO, 0);
+    fail_every_write(*state, SQLITE_IOERR_WRITE, ERR_IO, 1);
+}
+
+static void full_disk_refuses_a_new_store(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/other.db", f->dir);
+    struct store *store = NULL;
+    disk.fail_write = 1;
+    disk.fail_code = SQLITE_FULL;
+    REFUSED(ERR_NO_SPACE, store_open(path, STORE_WRITE, &store, e));
+    assert_null(store);
+    memset(&disk, 0, sizeof disk);
+    OK(store_open(path, STORE_WRITE, &store, e)); /* what is left there is no obstacle */
+    store_close(store);
+}
+
+/* ---- files that are not what they should be ---- */
+
+static void new_file_is_private(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *wal = mem_printf("%s-wal", f->path);
+    struct stat info;
+    assert_int_equal(stat(f->path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    assert_int_equal(stat(wal, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+static void newer_database_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = NULL;
+    raw(f->path, "PRAGMA user_version=1000");
+    for (int mode = STORE_WRITE; mode <= STORE_READ; mode++) {
+        const char *text =
+            REFUSED(ERR_INVALID, store_open(f->path, (enum store_mode)mode, &store, e));
+        assert_non_null(strstr(text, "newer Segue"));
+        assert_non_null(strstr(text, "1000"));
+    }
+    raw(f->path, "PRAGMA user_version=1"); /* and it was left as it was */
+    assert_int_equal(events_in(f->store), 0);
+}
+
+static void reader_makes_and_changes_no_file(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/other.db", f->dir);
+    struct store *store = NULL;
+    REFUSED(ERR_NOT_FOUND, store_open(path, STORE_READ, &store, e));
+    assert_false(fs_exists(path));
+    raw(path, "CREATE TABLE t(x)");
+    REFUSED(ERR_INVALID, store_open(path, STORE_READ, &store, e));
+}
+
+static void overwrite(const char *path, off_t from, size_t len)
+{
+    auto_free char *junk = mem_alloc(len);
+    memset(junk, 0x5a, len);
+    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, junk, len, from), (ssize_t)len);
+}
+
+static void damaged_header_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    store_close(take_ptr(&f->store));
+    overwrite(f->path, 0, 100);
+    for (int mode = STORE_WRITE; mode <= STORE_READ; mode++) {
+        const char *text =
+            REFUSED(ERR_IO, store_open(f->path, (enum store_mode)mode, &f->store, e));
+        assert_non_null(strstr(text, "is damaged"));
+    }
+}
+
+static void damaged_pages_are_reported(void **state)
+{
+    struct fixture *f = *state;
+    struct stat info;
+    unsigned count = 0;
+    for (int i = 0; i < 1000; i++)
+        OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    store_close(take_ptr(&f->store));
+    assert_int_equal(stat(f->path, &info), 0);
+    overwrite(f->path, 20 * 4096, (size_t)info.st_size - 20 * 4096);
+    OK(store_open(f->path, STORE_WRITE, &f->store, e));
+    const char *text =
+        REFUSED(ERR_IO, store_events_after(f->store, 0, 0, UINT32_MAX, count_event, &count, e));
+    assert_non_null(strstr(text, "is damaged"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(run_comes_back_as_it_was),
+        TEST(run_changes_status),
+        TEST(runs_are_filtered),
+        TEST(steps_come_back_as_they_were),
+        TEST(attempts_keep_their_offset),
+        TEST(events_come_back_as_they_were),
+        TEST(events_are_read_from_a_cursor),
+        TEST(ids_of_events_are_never_given_twice),
+        TEST(run_is_rebuilt_from_the_store),
+        TEST(log_with_an_unknown_event_is_damaged),
+        TEST(what_is_not_committed_is_not_there),
+        TEST(same_run_is_not_added_twice),
+        TEST(readers_see_whole_transactions),
+        TEST(durable_commits_sync_and_lazy_ones_do_not),
+        TEST(kill_9_loses_nothing_that_was_committed),
+        TEST(kill_9_inside_a_transaction_leaves_nothing_of_it),
+        TEST(full_disk_refuses_and_recovers),
+        TEST(failing_disk_refuses_and_recovers),
+        TEST(full_disk_refuses_a_new_store),
+        TEST(new_file_is_private),
+        TEST(newer_database_is_refused),
+        TEST(reader_makes_and_changes_no_file),
+        TEST(damaged_header_is_refused),
+        TEST(damaged_pages_are_reported),
+    };
+    return cmocka_run_group_tests(tests, install_disk, NULL);
+}
