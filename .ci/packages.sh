@@ -32,7 +32,8 @@ needs_of() {
     cover) echo lcov command lcov ;;
     bench) echo parallel command parallel ;;
     integration)
-        echo nodejs command node   # a step may be a script of its
+        echo nodejs command node   # a step may be a script of either
+        echo r-base-core command Rscript
         echo procps command pgrep
         ;;
     docker) echo docker.io command docker ;;

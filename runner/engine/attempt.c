@@ -28,6 +28,7 @@ struct attempt {
     struct journal_cursor cursor;
     struct loop_source *socket_source, *exit_source, *kill_timer;
     bool is_gone;
+    bool is_stopping; /* asked to, and its time is running */
     bool was_killed;
     bool was_born;
 };
@@ -225,7 +226,9 @@ void attempt_stop(struct attempt *attempt, enum cause cause)
     if (attempt->is_gone)
         return;
     send_stop(attempt, cause);
-    loop_arm_in(attempt->kill_timer, STOP_LIMIT_MS);
+    if (!attempt->is_stopping) /* asking again gives it no more time */
+        loop_arm_in(attempt->kill_timer, STOP_LIMIT_MS);
+    attempt->is_stopping = true;
 }
 
 int attempt_read(struct attempt *attempt, struct str *ret_line, uint64_t *ret_offset, struct err *e)

@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -117,6 +118,21 @@ static void for_each_entry(const char *directory, void (*fn)(const char *path, c
     closedir(entries);
 }
 
+static bool has_entries(const char *directory)
+{
+    DIR *entries = opendir(directory);
+    bool found = false;
+
+    if (!entries)
+        return false;
+    for (struct dirent *entry; !found && (entry = readdir(entries));)
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(entries);
+    return found;
+}
+
+/* A lock is tried only where there is something to clear: there are as many directories as there
+ * were runs, and one that is just being set up must not find its lock taken by us. */
 static void recover_state_dir(const char *directory, const char *name)
 {
     auto_free char *lock = fs_join(directory, "lock");
@@ -124,7 +140,7 @@ static void recover_state_dir(const char *directory, const char *name)
     struct err ignored;
 
     (void)name;
-    if (!fs_exists(lock))
+    if (!has_entries(sockets) || !fs_exists(lock))
         return;
     auto_close int lock_fd = fs_lock(lock, &ignored);
     if (lock_fd >= 0)

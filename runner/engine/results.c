@@ -38,8 +38,11 @@ int results_publish(const char *root, const struct uuid *key, const char *step_u
         return -1;
     random_hex(tail, 8);
     auto_free char *fresh = mem_printf("%s.%s", link, tail);
-    if (symlink(results, fresh) < 0 || rename(fresh, link) < 0)
-        return err_errno(e, errno, "cannot note the newest results of a step in \"%s\"", link);
+    if (symlink(results, fresh) < 0 || rename(fresh, link) < 0) {
+        err_errno(e, errno, "cannot note the newest results of a step in \"%s\"", link);
+        unlink(fresh);
+        return -1;
+    }
     return 0;
 }
 
@@ -70,7 +73,8 @@ int results_bring(const char *root, const struct uuid *key, const char *step_uui
         return err_errno(e, errno, "cannot read earlier results in \"%s\"", from);
     int result = 0;
     for (struct dirent *entry; result == 0 && (entry = readdir(entries));)
-        if (entry->d_type == DT_REG && strcmp(entry->d_name, INDEX) != 0)
+        if ((entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) && entry->d_name[0] != '.' &&
+            strcmp(entry->d_name, INDEX) != 0)
             result = bring_file(from, to, entry->d_name, e);
     closedir(entries);
     /* Last, as the SDK does: what the index names is there. */
