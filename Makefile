@@ -65,7 +65,7 @@ $(B)/segue: $(B)/api/main.o $(LIBRARY)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(LIBRARY): $(SOURCES:%.c=$(B)/%.o) $(B)/sources
-	@rm -f $@ && ar rcs $@ $(filter %.o,$^)
+	@rm -f $@ && ar qcs $@ $(filter %.o,$^)
 
 $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@mkdir -p $(@D)

@@ -4,20 +4,14 @@ set -euo pipefail
 
 readonly BUILD=$1
 lcov --quiet --capture --directory "$BUILD" --base-directory . --no-external \
-    --output-file "$BUILD/all.info"
+    --output-file "$BUILD/all.info" 2>"$BUILD/lcov.log"
 lcov --quiet --remove "$BUILD/all.info" '*/tests/*' --output-file "$BUILD/lines.info"
 
 # A record of lcov: SF: file, DA:line,count for each line that has code.
 awk -F '[:,]' -v here="$PWD/" '
-    function row(name, hit, all) { printf "  %-40s %5d of %5d  %5.1f %%\n", name, hit, all, 100 * hit / all }
     /^SF:/ { file = substr($0, 4); sub(here, "", file); layer = file; sub("/.*", "", layer) }
-    /^DA:/ { all[file]++; sum[layer]++; total++; if ($3 > 0) { hit[file]++; got[layer]++; covered++ } }
-    END {
-        sort = "sort"
-        for (file in all) row(file, hit[file], all[file]) | sort
-        close(sort)
-        print ""
-        for (layer in sum) row(layer, got[layer], sum[layer]) | sort
-        close(sort)
-        row("all", covered, total)
-    }' "$BUILD/lines.info"
+    /^DA:/ { all[file]++; all[layer "/"]++; all["~ all"]++ }
+    /^DA:/ && $3 > 0 { hit[file]++; hit[layer "/"]++; hit["~ all"]++ }
+    END { for (name in all)
+              printf "  %-44s %5d of %5d  %5.1f %%\n", name, hit[name], all[name],
+                     100 * hit[name] / all[name] }' "$BUILD/lines.info" | sort | sed 's/~ all/all  /'

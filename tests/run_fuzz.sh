@@ -3,7 +3,8 @@
 #   [FUZZ_RUNS=50000] tests/run_fuzz.sh build/fuzz/fuzz_NAME...
 #
 # Inputs that reach new code are kept in build/fuzz/corpus/NAME and tried first the next time; one
-# that fails is left in build/fuzz/found. tests/fuzz/corpus/NAME holds what once failed.
+# that fails is left in build/fuzz/found. tests/fuzz/corpus/NAME holds odd ones, made by hand, and what
+# once failed.
 set -euo pipefail
 
 readonly RUNS=${FUZZ_RUNS:-50000}
