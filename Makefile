@@ -30,7 +30,8 @@ FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-cla
 FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                  -fno-sanitize-recover=all -Wno-format-truncation
 FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -Wno-format-truncation
-FLAGS_cover   := -O0 -g --coverage
+# Without its own execve, which writes the counters down for good, even in a child that shares memory.
+FLAGS_cover   := -O0 -g --coverage -fno-builtin-execve -fno-builtin-fork
 FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                  -fno-sanitize-recover=all
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack

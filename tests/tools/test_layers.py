@@ -31,7 +31,7 @@ PLANTED = {
     "runner above": ("runner/plan/plan.c", '#include "api/main.h"', "lies above"),
     "step above": ("runner/plan/plan.c", '#include "runner/engine/run.h"', "lies above"),
     "not from the root": ("runner/plan/plan.c", '#include "run.h"', "not named from the root"),
-    "a source": ("runner/plan/plan.c", '#include "runner/engine/run.c"', "not a header"),
+    "a source": ("runner/plan/plan.c", '#include "runner/plan/graph.c"', "not a header"),
     "header circle": ("base/json.h", '#include "base/json_internal.h"', "circle of headers"),
     "long header circle": ("runner/plan/plan.h", '#include "runner/engine/run.h"', "circle of headers"),
     "header of itself": ("runner/plan/plan.h", '#include "runner/plan/plan.h"', "circle of headers"),
