@@ -683,6 +683,18 @@ def control_chatter(kernel):
         kernel.publish("status", {"execution_state": "busy"}, request)
 
 
+def send_surely(socket, frames):
+    """A ROUTER drops what is for somebody who has not connected yet: until he has."""
+    socket.router_mandatory = True
+    while True:
+        try:
+            return socket.send_multipart(frames)
+        except zmq.ZMQError as e:
+            if e.errno != zmq.EHOSTUNREACH:
+                raise
+            time.sleep(0.01)
+
+
 @scenario
 def asks_for_input(kernel):
     """input_request although the request forbids it; waits for an answer for ever."""
@@ -691,7 +703,7 @@ def asks_for_input(kernel):
         kernel.begin(request)
         kernel.print(request, "asking\n")
         frames = kernel.frames("input_request", {"prompt": "? ", "password": False}, request.header)
-        kernel.stdin.send_multipart([*request.identities, *frames])
+        send_surely(kernel.stdin, [*request.identities, *frames])
         request.socket.send_multipart([*request.identities, *frames])
 
     kernel.on_execute = on_execute

@@ -549,7 +549,8 @@ def test_user_name_and_caches(docker):
 
 
 def test_out_of_memory(docker):
-    eat = "print('eating', flush=True)\nx = bytearray(600_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\n"
+    # ipykernel sends what is printed from a thread of its own, which is to come to it.
+    eat = "import time\nprint('eating', flush=True)\ntime.sleep(1)\nx = bytearray(600_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\n"
     environments = {"e": {**PYTHON, "resources": {"memory": "200MB"}}}
     project = docker.project(py("print('first')", eat), Step("b", eat), environments=environments)
     result = docker.run(project)
