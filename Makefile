@@ -149,6 +149,10 @@ sdk: $(VENV)/tests.installed ## tests of the Python module for steps, and of the
 	$(PYTEST) tests/unit/sdk tests/tools
 integration: $(VENV)/tests.installed $(B)/segue build/packages/integration ## tests of the program
 	$(PYTEST) tests/fakes tests/integration --ignore=tests/integration/test_docker.py
+integration-asan: ## the program built with address and undefined-behaviour sanitizers, in bad worlds
+	@$(MAKE) -j$(JOBS) VARIANT=asan bad-worlds
+bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
+	$(PYTEST) tests/integration/test_bad_worlds.py
 judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and by segue, compared
 	$(PYTEST) tests/judge
 docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine ## tests in a Docker engine of their own
@@ -193,7 +197,7 @@ include images/images.mk
 
 FORCE:
 .PHONY: FORCE all bench check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
-        fuzz-targets hardening help install integration judge layers sdk test tidy unit
+        fuzz-targets hardening help install integration integration-asan bad-worlds judge layers sdk test tidy unit
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -11,7 +11,7 @@ MAKE=${MAKE:-make} JOBS=${JOBS:-$(nproc)}
 
 # Everything that is to be installed or built comes first, so that the tests' times are their own.
 readonly STAGES=(packages build images
-    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration judge docker-test demo)
+    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration integration-asan judge docker-test demo)
 
 prepare_packages() {
     .ci/packages.sh build cmocka python fuzz format tidy integration docker engine &&

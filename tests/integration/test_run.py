@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import signal
 import sys
 import time
 
 import pytest
 from support.notebooks import code, notebook, stream_text
 from support.project import Step, uuid_of
+from support.segue import wait_until
 
 def log_step(title, parents="", more=""):
     """A script that appends its title to a common file when it starts and when it ends."""
@@ -625,6 +627,55 @@ def test_help_and_version(world):
         result = world.command(*arguments)
         assert result.code == 0, arguments
         assert result.stdout.strip(), arguments
+
+
+def a_run_that_waits_for_a_file(world):
+    wait = "import pathlib, time\nprint('here', flush=True)\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+    project = world.project(("a", wait))
+    running = world.start(project)
+    running.wait_for(lambda e: e["event"] == "output")
+    return project, running
+
+
+def waiting(world, project):
+    running = world.start(project)
+    wait_until(lambda: "waiting for it to end" in running.errors_so_far(), 20, "the second run to wait")
+    assert running.events_so_far() == []
+    return running
+
+
+def test_runs_of_one_pipeline_take_turns(world):
+    """On the live project there is one at a time."""
+    project, first = a_run_that_waits_for_a_file(world)
+    second = waiting(world, project)
+    (project.root / "go").touch()
+    before, after = world.finish(first), world.finish(second)
+    assert before.code == after.code == 0, after.explain()
+    assert before.of("run_finished")[0]["time"] <= after.of("run_queued")[0]["time"]
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+def test_signal_while_waiting_for_a_turn(world, number, code):
+    project, first = a_run_that_waits_for_a_file(world)
+    second = waiting(world, project)
+    second.signal(number)
+    assert world.finish(second).code == code
+    (project.root / "go").touch()
+    assert world.finish(first).code == 0
+
+
+@pytest.mark.parametrize("name, file", [("julia", "a.jl"), ("Rscript", "a.R"), ("node", "a.js")])
+def test_interpreter_from_the_path(world, name, file):
+    """The script's language decides what it is run by, where PATH finds it first."""
+    stand_in = world.root / "bin" / name
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho {name} "$1"\n')
+    stand_in.chmod(0o755)
+    world.env["PATH"] = f"{stand_in.parent}:{world.env['PATH']}"
+    result = world.run(world.project(Step("a", "x", path=file)))
+    assert result.code == 0, result.explain()
+    printed = "".join(e["output"]["text"] for e in result.of("output"))
+    assert printed.split()[0] == name and printed.split()[1].endswith(f"/{file}"), printed
 
 
 def test_docker_is_not_there(world):

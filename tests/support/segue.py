@@ -173,6 +173,9 @@ class Running:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def errors_so_far(self):
+        return Path(self._err.name).read_text("utf-8")
+
     def events_so_far(self):
         """Whole lines only: the last one may still be on its way."""
         self._out.flush()
