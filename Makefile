@@ -54,7 +54,7 @@ PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/py
 help: ## this list
 	@echo "make TARGET [VARIANT=debug|release|asan|tsan|cover] [CI=true] [PYTHON=python3] [JOBS=N] [V=1]"
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-	    printf '  %-12s %s\n' "$$name" "$$what"; done
+	    printf '  %-16s %s\n' "$$name" "$$what"; done
 
 # ------------------------------------------------------------------------------------------ building
 

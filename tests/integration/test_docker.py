@@ -584,7 +584,8 @@ def test_container_removed_from_outside(docker):
 
 
 def test_kernel_kills_itself(docker):
-    source = "print('last words', flush=True)\nimport os\nos.kill(os.getpid(), 9)"
+    # What is printed is sent by a thread, which gets a moment to do it.
+    source = "print('last words', flush=True)\nimport os, time\ntime.sleep(1)\nos.kill(os.getpid(), 9)"
     result = docker.run(docker.project(py(source)))
     assert result.code == 1
     assert failure(result)["cause"] == "kernel_died"
