@@ -437,6 +437,14 @@ static void print_table(const struct progress *progress)
     }
 }
 
+static bool has_notebooks(const struct progress *progress)
+{
+    for (uint32_t i = 0; i < progress->count; i++)
+        if (live_run_executed(progress->live, i))
+            return true;
+    return false;
+}
+
 void progress_end(struct progress *progress)
 {
     const struct run *run = live_run_state(progress->live);
@@ -455,7 +463,10 @@ void progress_end(struct progress *progress)
            run_count(run, STATUS_SUCCESS), run_count(run, STATUS_FAILURE),
            run_count(run, STATUS_ABORTED));
     const char *output = live_run_submission(progress->live)->output_dir;
-    printf("executed notebooks: %s%s\n", output ? output : live_run_dir(progress->live),
-           output ? "" : "/executed");
+    if (has_notebooks(progress))
+        printf("executed notebooks: %s%s\n", output ? output : live_run_dir(progress->live),
+               output ? "" : "/executed");
+    else
+        printf("the run's files: %s\n", live_run_dir(progress->live));
     fflush(stdout);
 }
