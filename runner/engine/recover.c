@@ -58,12 +58,14 @@ int recover_attempt(const char *directory, const char *mark, enum launcher_kind 
     struct err second;
     struct task task;
     int cleaned = launch_clean(launcher, mark, e);
-    int completed = recover_notebook(directory, cleaned < 0 ? &second : e);
+    struct err *rest = cleaned < 0 ? &second : e;
 
-    if (cleaned == 0 && read_task(directory, &task, &second) == 0) {
+    if (read_task(directory, &task, rest) < 0)
+        return -1;
+    int completed = complete_notebook(directory, &task, rest);
+    if (cleaned == 0)
         task_forget(&task);
-        task_clear(&task);
-    }
+    task_clear(&task);
     return cleaned < 0 || completed < 0 ? -1 : 0;
 }
 
