@@ -46,6 +46,14 @@ void step_finish(struct step *step)
     loop_stop(step->loop);
 }
 
+bool step_may_start_again(struct step *step, const struct err *e)
+{
+    if (e->code != ERR_CANCELLED)
+        return false;
+    loop_dispatch(step->loop, 0); /* a command, if there is one, is heard here */
+    return !step->is_stopping;
+}
+
 enum cause step_start_cause(const struct err *e)
 {
     switch (e->code) {

@@ -64,6 +64,10 @@ void step_finish(struct step *step);
  * failed and stopped; -1 then. */
 int step_commit(struct step *step, struct str *ret_line);
 
+/* After a start that failed: whether it was given up only because an engine came or went, which
+ * looks like a command from afar (launch_place.cancel_fd), and is to be tried again. */
+bool step_may_start_again(struct step *step, const struct err *e);
+
 /* The cause behind an error of launch_* and kernel_start. */
 enum cause step_start_cause(const struct err *e);
 

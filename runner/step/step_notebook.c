@@ -406,15 +406,10 @@ static int start_kernel(struct work *work, struct err *e)
         .env = (const char *const *)step->place.env,
     };
 
-    for (;;) {
-        if (kernel_start(&step->kernel, step->loop, &work->options, &events, work, e) == 0)
-            return 0;
-        if (e->code != ERR_CANCELLED)
+    while (kernel_start(&step->kernel, step->loop, &work->options, &events, work, e) < 0)
+        if (!step_may_start_again(step, e))
             return -1;
-        loop_dispatch(step->loop, 0); /* cancelled, or just an engine that came or went? */
-        if (step->is_stopping)
-            return -1;
-    }
+    return 0;
 }
 
 static int notebook_driver_start(struct step *step, struct err *e, enum cause *ret_cause)

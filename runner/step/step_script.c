@@ -182,10 +182,7 @@ static int script_start(struct step *step, struct err *e, enum cause *ret_cause)
     while (launch_start(&script->launch, step->loop, &step->place.launch, &program, &events, script,
                         e) < 0) {
         *ret_cause = step_start_cause(e);
-        if (e->code != ERR_CANCELLED)
-            return -1;
-        loop_dispatch(step->loop, 0); /* cancelled, or just an engine that came or went? */
-        if (step->is_stopping)
+        if (!step_may_start_again(step, e))
             return -1;
     }
     return 0;
