@@ -40,7 +40,8 @@ LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-neede
 LIBS := -lzmq -lcurl -lmicrohttpd -ljansson -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
-FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/engine api
+FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/engine \
+           api/server api/service api/commands api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=tests/unit/%/test_*.c))))

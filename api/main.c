@@ -1,7 +1,7 @@
 /* segue: the one program. Each subcommand is a file beside this one. */
-#include "api/cmd_plan.h"
-#include "api/cmd_run.h"
-#include "api/cmd_validate.h"
+#include "api/commands/cmd_plan.h"
+#include "api/commands/cmd_run.h"
+#include "api/commands/cmd_validate.h"
 #include "base/str.h"
 #include "kernel-gateway/nursery.h"
 #include "runner/step/step.h"

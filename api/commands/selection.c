@@ -1,4 +1,4 @@
-#include "api/selection.h"
+#include "api/commands/selection.h"
 
 #include "base/mem.h"
 

@@ -1,4 +1,4 @@
-#include "api/cmd_plan.h"
+#include "api/commands/cmd_plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/api/captured.c"
+#include "tests/unit/api/commands/captured.c"
 
 #define DATA "tests/data/pipelines"
 

@@ -1,4 +1,4 @@
-#include "api/report.h"
+#include "api/commands/report.h"
 
 #include <inttypes.h>
 

@@ -1,6 +1,6 @@
-#include "api/cmd_validate.h"
+#include "api/commands/cmd_validate.h"
 
-#include "api/report.h"
+#include "api/commands/report.h"
 #include "runner/plan/pipeline.h"
 #include "runner/plan/project.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "api/progress.h"
+#include "api/commands/progress.h"
 #include "base/json.h"
 #include "tests/unit/base/scratch.c"
 #include "tests/unit/runner/engine/made_submission.c"

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "api/cmd_run.h"
+#include "api/commands/cmd_run.h"
 #include "base/child.h"
 #include "base/json.h"
 #include "kernel-gateway/nursery.h"

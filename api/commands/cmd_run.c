@@ -1,8 +1,8 @@
-#include "api/cmd_run.h"
+#include "api/commands/cmd_run.h"
 
-#include "api/progress.h"
-#include "api/report.h"
-#include "api/selection.h"
+#include "api/commands/progress.h"
+#include "api/commands/report.h"
+#include "api/commands/selection.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
-#include "api/cmd_plan.h"
+#include "api/commands/cmd_plan.h"
 
-#include "api/report.h"
-#include "api/selection.h"
+#include "api/commands/report.h"
+#include "api/commands/selection.h"
 #include "base/mem.h"
 #include "runner/plan/project.h"
 

@@ -1,4 +1,4 @@
-#include "api/progress.h"
+#include "api/commands/progress.h"
 
 #include "base/fs.h"
 #include "base/json.h"
