@@ -46,7 +46,7 @@ SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=tests/unit/%/test_*.c))))
 FUZZ    := $(patsubst tests/fuzz/%.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz, \
+C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz tests/faults tests/bench/serve, \
                                  $(at)/*.c $(at)/*.h)))
 VENV := build/venv
 PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/python -m pytest \
@@ -74,6 +74,9 @@ $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@echo "compile $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
+# Files that are part of the program as they are (.incbin).
+$(B)/api/service/docs.o: api/service/openapi.json api/service/docs.html
+
 # A unit test may have helpers beside it: a .c below tests/unit that does not start with test_ is no
 # program; a test that needs one includes it.
 $(B)/unit/%: $(B)/tests/unit/%.o $(if $(filter tsan,$(VARIANT)),$(B)/tests/unit/tsan.o) $(LIBRARY)
@@ -86,6 +89,12 @@ $(UNIT:$(B)/unit/%=$(B)/tests/unit/%.o): | build/packages/cmocka
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIBRARY)
 	@echo "link    $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# For LD_PRELOAD: the daemon's system calls fail, or it dies at one.
+$(B)/faults.so: tests/faults/faults.c | build/packages/build
+	@mkdir -p $(@D)
+	@echo "link    $@"
+	$(Q)$(CC) $(CSTD) $(WARN) -O2 -g -shared -fPIC -o $@ $<
 
 # A file that changes when what it says does: flags for the objects, the list of sources for the
 # archive, which would keep a deleted one's object.
@@ -148,8 +157,9 @@ fuzz-targets: $(FUZZ)
 
 sdk: $(VENV)/tests.installed ## tests of the Python module for steps, and of the tools in tests/
 	$(PYTEST) tests/unit/sdk tests/tools
-integration: $(VENV)/tests.installed $(B)/segue build/packages/integration ## tests of the program
-	$(PYTEST) tests/fakes tests/integration --ignore=tests/integration/test_docker.py
+integration: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## tests of the program
+	$(PYTEST) tests/fakes tests/integration --ignore=tests/integration/test_docker.py \
+	    --ignore=tests/integration/test_survival_docker.py
 integration-asan: ## the program built with address and undefined-behaviour sanitizers, in bad worlds
 	@$(MAKE) -j$(JOBS) VARIANT=asan bad-worlds
 bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
@@ -161,11 +171,21 @@ docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine
 	@tests/run_in_engine.sh $(MAKE) docker-test-inside
 docker-test-inside: images
 	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/test_launch_docker
-	$(PYTEST) tests/integration/test_docker.py
+	$(PYTEST) tests/integration/test_docker.py tests/integration/test_survival_docker.py
 
 bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbclient, papermill and others
-	@$(MAKE) -j$(JOBS) VARIANT=release all
+	@$(MAKE) -j$(JOBS) VARIANT=release all serve-bench-tools
 	$(VENV)/bin/python tests/bench/bench.py --segue build/release/segue --out build/bench.json
+	$(VENV)/bin/python tests/bench/serve/serve_bench.py --out build/bench-serve.json
+SERVE_BENCH_TOOLS := $(addprefix $(B)/,hello append listen)
+serve-bench-tools: $(SERVE_BENCH_TOOLS)
+$(SERVE_BENCH_TOOLS): $(B)/%: $(B)/tests/bench/serve/%.o
+	@echo "link    $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lmicrohttpd
+
+soak: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## hours of kills, faults (SEGUE_SEED=N) and made-up requests
+	SEGUE_SOAK=1 $(PYTEST) tests/integration/test_survival.py
+	SCHEMATHESIS_CASES=20000 $(PYTEST) tests/integration/test_openapi.py -k made_up
 
 cover: build/packages/cover ## line coverage of the unit tests
 	@$(MAKE) -j$(JOBS) VARIANT=cover check
@@ -198,7 +218,8 @@ include images/images.mk
 
 FORCE:
 .PHONY: FORCE all bench check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
-        fuzz-targets hardening help install integration integration-asan bad-worlds judge layers sdk test tidy unit
+        fuzz-targets hardening help install integration integration-asan bad-worlds judge layers sdk \
+        serve-bench-tools soak test tidy unit
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

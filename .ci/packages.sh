@@ -30,11 +30,15 @@ needs_of() {
     format) echo clang-format command clang-format ;;
     tidy) echo clang-tidy command clang-tidy ;;
     cover) echo lcov command lcov ;;
-    bench) echo parallel command parallel ;;
+    bench)
+        echo parallel command parallel
+        echo wrk command wrk
+        ;;
     integration)
         echo nodejs command node   # a step may be a script of either
         echo r-base-core command Rscript
         echo procps command pgrep
+        echo faketime command faketime
         ;;
     docker) echo docker.io command docker ;;
     engine)   # tests/docker/engine.sh and images/base.sh

@@ -1,6 +1,15 @@
 /* segue: the one program. Each subcommand is a file beside this one. */
+#include "api/commands/cmd_backup.h"
+#include "api/commands/cmd_cancel.h"
+#include "api/commands/cmd_delete.h"
+#include "api/commands/cmd_logs.h"
 #include "api/commands/cmd_plan.h"
+#include "api/commands/cmd_rerun.h"
 #include "api/commands/cmd_run.h"
+#include "api/commands/cmd_runs.h"
+#include "api/commands/cmd_serve.h"
+#include "api/commands/cmd_show.h"
+#include "api/commands/cmd_submit.h"
 #include "api/commands/cmd_validate.h"
 #include "base/str.h"
 #include "kernel-gateway/nursery.h"
@@ -15,6 +24,17 @@ static const char USAGE[] = "usage: segue COMMAND ...\n"
                             "  run       run a pipeline of notebooks and scripts, or a part of it\n"
                             "  plan      show which steps would run, and in which order\n"
                             "  validate  check pipeline files\n"
+                            "  serve     run pipelines for whoever asks over HTTP\n"
+                            "  backup    copy the state of a service, which may go on meanwhile\n"
+                            "\n"
+                            "  submit    give a pipeline, or a part of it, to the service to run\n"
+                            "  runs      list the service's runs\n"
+                            "  show      show a run and its steps\n"
+                            "  logs      show what the steps of a run have printed\n"
+                            "  cancel    stop a run\n"
+                            "  rerun     run again what a run was, or what of it did not succeed\n"
+                            "  delete    remove runs that have ended\n"
+                            "\n"
                             "  version   show the version\n"
                             "\n"
                             "segue COMMAND --help tells more.\n";
@@ -44,14 +64,19 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},         {"plan", cmd_plan},         {"validate", cmd_validate},
-    {"version", cmd_version}, {"help", cmd_help},         {"--help", cmd_help},
-    {"-h", cmd_help},         {"--version", cmd_version}, {"nursery", cmd_nursery},
+    {"run", cmd_run},           {"serve", cmd_serve},     {"plan", cmd_plan},
+    {"validate", cmd_validate}, {"submit", cmd_submit},   {"runs", cmd_runs},
+    {"show", cmd_show},         {"logs", cmd_logs},       {"cancel", cmd_cancel},
+    {"rerun", cmd_rerun},       {"delete", cmd_delete},   {"version", cmd_version},
+    {"help", cmd_help},         {"--help", cmd_help},     {"-h", cmd_help},
+    {"--version", cmd_version}, {"nursery", cmd_nursery},
 };
 
 static int unknown(const char *name)
 {
-    static const char *const names[] = {"run", "plan", "validate", "version", "help", NULL};
+    static const char *const names[] = {"run",    "serve", "plan",    "validate", "submit",
+                                        "runs",   "show",  "logs",    "cancel",   "rerun",
+                                        "delete", "help",  "version", NULL};
     const char *nearest = str_nearest(name, names);
 
     fprintf(stderr, "segue: there is no command \"%s\"%s%s%s\n", name,

@@ -415,17 +415,35 @@ static int fail_beneath(const char *root, const char *relative, int failure, str
                      relative, root);
 }
 
-int fs_open_beneath(const char *root, const char *relative, struct err *e)
+/* Whatever kind of file it is. */
+static int open_beneath(const char *root, const char *relative, struct err *e)
 {
     auto_close int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return err_errno(e, errno, "cannot open directory \"%s\"", root);
-    auto_close int fd = open_resolved(directory, relative);
-    if (fd < 0)
-        return fail_beneath(root, relative, errno, e);
+    int fd = open_resolved(directory, relative);
+    return fd < 0 ? fail_beneath(root, relative, errno, e) : fd;
+}
+
+int fs_open_beneath(const char *root, const char *relative, struct err *e)
+{
+    auto_close int fd = open_beneath(root, relative, e);
     struct stat st;
-    if (check_regular(fd, relative, &st, e) < 0)
+    if (fd < 0 || check_regular(fd, relative, &st, e) < 0)
         return -1;
+    return take_fd(&fd);
+}
+
+int fs_open_directory_beneath(const char *root, const char *relative, struct err *e)
+{
+    auto_close int fd = open_beneath(root, relative, e);
+    struct stat st;
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0)
+        return err_errno(e, errno, "cannot look at \"%s\"", relative);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(e, ERR_INVALID, "\"%s\" is no directory", relative);
     return take_fd(&fd);
 }
 

@@ -40,6 +40,9 @@ int fs_copy(const char *from, const char *to, mode_t mode, struct err *e); /* at
  * when missing, ERR_INVALID when it would lead outside or is no regular file. */
 int fs_open_beneath(const char *root, const char *relative, struct err *e);
 
+/* The same for a directory; ERR_INVALID for anything else. */
+int fs_open_directory_beneath(const char *root, const char *relative, struct err *e);
+
 /* Takes an exclusive flock for as long as the descriptor is open. -1 with ERR_CONFLICT when
  * somebody else holds it. The file is made when missing. */
 int fs_lock(const char *path, struct err *e);

@@ -166,10 +166,10 @@ static void transfer_init(struct transfer *transfer, const struct http_request *
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     if (request->timeout_ms > 0)
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    if (request->socket_path) {
+    if (request->socket_path)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket_path);
+    if (request->socket_path || request->is_direct)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    }
     transfer_set_headers(transfer, request);
     transfer_set_body(transfer, request);
 }

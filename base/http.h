@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_request {
@@ -25,6 +26,7 @@ struct http_request {
     const char *const *headers; /* "Name: value", NULL at the end; NULL: none */
     struct str body;            /* none: no body; an empty one is sent as such */
     int timeout_ms;             /* for all of it; 0: no limit */
+    bool is_direct;             /* never through a proxy, whatever the environment names */
 
     /* http_request only */
     size_t answer_cap; /* of the answer's body; more is ERR_LIMIT */

@@ -9,7 +9,7 @@
 static const char HEX[] = "0123456789abcdef";
 
 /* The text of 16 bytes, with the version and the variant (RFC 9562, section 4) put in. */
-static struct uuid uuid_of(unsigned char bytes[static 16], unsigned version)
+static struct uuid uuid_of_bytes(unsigned char bytes[static 16], unsigned version)
 {
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | version << 4);
     bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
@@ -29,7 +29,7 @@ struct uuid uuid_random(void)
 {
     unsigned char bytes[16];
     random_bytes(bytes, sizeof bytes);
-    return uuid_of(bytes, 4);
+    return uuid_of_bytes(bytes, 4);
 }
 
 struct uuid uuid_from_name(const char *name)
@@ -38,12 +38,20 @@ struct uuid uuid_from_name(const char *name)
     int ok = EVP_Digest(name, strlen(name), digest, NULL, EVP_sha256(), NULL);
     assert(ok == 1);
     (void)ok;
-    return uuid_of(digest, 8);
+    return uuid_of_bytes(digest, 8);
 }
 
 static bool is_hex(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+struct uuid uuid_of(const char *text)
+{
+    struct uuid uuid = {0};
+
+    memcpy(uuid.text, text, strnlen(text, sizeof uuid.text - 1));
+    return uuid;
 }
 
 bool uuid_is_valid(const char *text)

@@ -18,6 +18,8 @@ struct uuid uuid_random(void); /* version 4 */
  * SHA-256(name). */
 struct uuid uuid_from_name(const char *name);
 
+struct uuid uuid_of(const char *text); /* of a text that is one, or of "" */
+
 bool uuid_is_valid(const char *text); /* 8-4-4-4-12 hexadecimal digits of either case */
 
 void random_bytes(void *out, size_t len);

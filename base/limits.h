@@ -34,6 +34,15 @@
 /* .segue/environments.json and kernel.json are written by hand. */
 #define LIMIT_CONFIG_BYTES (4 * MiB)
 
+/* What a request may bring: a definition of 100,000 steps takes about 40 MB; larger pipelines are
+ * named by their path. Other bodies are a few words. */
+#define LIMIT_REQUEST_BYTES       (64 * MiB)
+#define LIMIT_SMALL_REQUEST_BYTES (64 * KiB)
+
+/* Each parameter that a request sets is compared with every other one; more of them belong into the
+ * definition. */
+#define LIMIT_REQUEST_PARAMETERS 10000u
+
 /* sun_path holds 108 bytes with its NUL; what Segue appends to a state path takes 37 at most. */
 #define LIMIT_STATE_PATH 70u
 

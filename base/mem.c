@@ -77,3 +77,22 @@ char *mem_printf(const char *format, ...)
         out_of_memory();
     return text;
 }
+
+char **mem_copy_texts(char *const *texts)
+{
+    size_t count = 0;
+
+    while (texts[count])
+        count++;
+    char **copy = mem_array(count + 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = mem_strdup(texts[i]);
+    return copy;
+}
+
+void mem_free_texts(char **texts)
+{
+    for (char **text = texts; text && *text; text++)
+        free(*text);
+    free(texts);
+}

@@ -17,6 +17,8 @@ void *mem_array(size_t count, size_t size);               /* zeroed; aborts on o
 void *mem_resize(void *block, size_t count, size_t size); /* realloc; aborts on overflow */
 char *mem_strdup(const char *text);                       /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t length);       /* copies exactly `length`, adds NUL */
+char **mem_copy_texts(char *const *texts);                /* a list with NULL at its end */
+void mem_free_texts(char **texts);                        /* NULL is allowed */
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Makes room for one more element in a growing array: doubles `*capacity` when `count` has reached

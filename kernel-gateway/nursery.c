@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -188,6 +189,8 @@ static int become_keeper(int socket_fd, const char *directory, const int *fds, s
     setsid();
     signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_NAME, "segue-keeper");
+    /* From here on the attempt has begun: who finds the lock free and empty may start it again. */
+    dprintf(fds[0], "%d\n", getpid());
     struct keeper_birth birth = {
         .directory = directory,
         .lock_fd = fds[0],

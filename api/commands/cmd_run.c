@@ -1,5 +1,7 @@
 #include "api/commands/cmd_run.h"
 
+#include "api/commands/exit_status.h"
+#include "api/commands/params.h"
 #include "api/commands/progress.h"
 #include "api/commands/report.h"
 #include "api/commands/selection.h"
@@ -10,7 +12,6 @@
 #include "runner/engine/pipeline_lock.h"
 #include "runner/engine/recover.h"
 #include "runner/engine/results.h"
-#include "runner/plan/overrides.h"
 #include "runner/sdk.h"
 
 #include <fcntl.h>
@@ -26,9 +27,7 @@ static const char HELP[] =
     "                 [--project DIR] [--in-place] [--output DIR] [--max-parallel N] [--json]\n"
     "\n"
     "Runs a pipeline, or a part of it. Needs no service.\n"
-    "\n" SELECTION_HELP "  -p, --param [STEP:]NAME=VALUE\n"
-    "                    sets a parameter of the pipeline or of a step; VALUE is JSON, or else\n"
-    "                    text\n"
+    "\n" SELECTION_HELP PARAMS_HELP
     "  --launcher WHERE  run every step as a local process, or in a container, whatever its\n"
     "                    environment says\n"
     "  --project DIR     the project's directory; default: the nearest parent of the pipeline\n"
@@ -40,8 +39,6 @@ static const char HELP[] =
     "\n"
     "Exit status: 0 success, 1 not all steps succeeded, 2 wrong input, 3 Docker does not answer,\n"
     "130 and 143 when stopped by SIGINT and SIGTERM.\n";
-
-enum exit_status { EXIT_DONE = 0, EXIT_NOT_SUCCESS = 1, EXIT_INPUT = 2, EXIT_UNAVAILABLE = 3 };
 
 enum run_option {
     OPTION_LAUNCHER = 1,
@@ -57,8 +54,7 @@ struct options {
     const char *project_dir;
     const char *output_dir;
     struct selection selection;
-    const char **params;
-    size_t param_count, param_capacity;
+    struct params params;
     enum launcher_choice launcher;
     bool in_place;
     uint32_t max_parallel;
@@ -111,8 +107,7 @@ static int take_option(struct options *options, int option, const char *value)
         return selection_add(&options->selection, option, value, &e) < 0 ? usage_error(e.text) : 0;
     switch (option) {
     case 'p':
-        mem_grow(options->params, options->param_count, options->param_capacity);
-        options->params[options->param_count++] = value;
+        params_add(&options->params, value);
         return 0;
     case OPTION_LAUNCHER:
         return parse_launcher(options, value);
@@ -167,82 +162,25 @@ static int parse_options(struct options *options, int argc, char **argv)
     return 1;
 }
 
-/* --- parameters --- */
-
-/* NAME=VALUE or STEP:NAME=VALUE; the texts that the override points to are put into `texts`. */
-static int parse_param(const char *param, const struct pipeline *pipeline,
-                       struct override *override, struct buf *texts, struct err *e)
-{
-    const char *equals = strchr(param, '=');
-    auto_json struct json value = {0};
-    struct err ignored;
-
-    if (!equals || equals == param)
-        return err_set(e, ERR_INVALID, "\"%s\" is not NAME=VALUE", param);
-    const char *colon = memrchr(param, ':', (size_t)(equals - param));
-    const char *name = colon ? colon + 1 : param;
-    if (name == equals)
-        return err_set(e, ERR_INVALID, "\"%s\" names no parameter", param);
-    override->step = STEP_NONE;
-    if (colon) {
-        auto_free char *step = mem_strndup(param, (size_t)(colon - param));
-        if (pipeline_find_step(pipeline, step, &override->step, e) < 0)
-            return -1;
-    }
-    override->name = mem_strndup(name, (size_t)(equals - name));
-    struct str text = str_of(equals + 1);
-    if (json_parse(&value, text, JSON_STRICT, NULL, &ignored) < 0) {
-        json_put_str(texts, text);
-        text = (struct str){texts->data, texts->len};
-    }
-    override->value = (struct str){mem_strndup(text.text, text.len), text.len};
-    return 0;
-}
-
-static void free_overrides(struct override *overrides, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free((char *)overrides[i].name);
-        free((char *)overrides[i].value.text);
-    }
-    free(overrides);
-}
-
-static int apply_params(const struct options *options, const struct pipeline *pipeline,
-                        struct buf *definition, struct err *e)
-{
-    struct override *overrides = mem_array(options->param_count + 1, sizeof *overrides);
-    int result = 0;
-
-    for (size_t i = 0; result == 0 && i < options->param_count; i++) {
-        auto_buf struct buf texts = {0};
-        result = parse_param(options->params[i], pipeline, &overrides[i], &texts, e);
-    }
-    if (result == 0)
-        overrides_apply(pipeline, overrides, options->param_count, definition);
-    free_overrides(overrides, options->param_count);
-    return result;
-}
-
 /* --- from the command line to a submission --- */
 
 static int make_submission(const struct options *options, const struct pipeline *pipeline,
                            const struct project *project, struct submission **ret_submission,
                            struct problems *problems, struct err *e)
 {
-    auto_buf struct buf definition = {0};
+    auto_buf struct buf definition = {0}, parameters = {0};
     auto_free uint32_t *steps = NULL;
-    auto_free char *origin = fs_join(project->dir, project->pipeline_path);
     auto_free char *here = getcwd(NULL, 0);
     auto_free char *output = options->output_dir ? fs_join(here, options->output_dir) : NULL;
 
     if (selection_resolve(&options->selection, pipeline, &steps, e) < 0 ||
-        apply_params(options, pipeline, &definition, e) < 0)
+        params_apply(&options->params, pipeline, &definition, e) < 0 ||
+        params_put_json(&options->params, pipeline, &parameters, e) < 0)
         return -1;
     struct request request = {
         .project = project,
         .definition = {definition.data, definition.len},
-        .origin = origin,
+        .parameters = {parameters.data, parameters.len},
         .run_type = options->selection.run_type,
         .selected = steps,
         .selected_count = options->selection.count,
@@ -283,7 +221,7 @@ static void on_event(void *user, const struct engine_event *event)
 {
     struct session *session = user;
 
-    progress_event(session->progress, event);
+    progress_event(session->progress, event->event, (struct str){event->json, event->json_len});
 }
 
 static void on_finished(void *user)
@@ -312,25 +250,70 @@ static void on_signal(void *user, int signal_number)
     engine_cancel_all(session->engine);
 }
 
-static bool is_unavailable(const struct run *run, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (run_step_cause(run, i) == CAUSE_LAUNCHER_UNAVAILABLE)
-            return true;
-    return false;
-}
-
 static int exit_status(const struct session *session)
 {
-    const struct live_run *live = engine_run(session->engine);
-    const struct run *run = live_run_state(live);
+    enum exit_status status = progress_exit_status(session->progress);
 
     if (session->signal_number != 0)
         return 128 + (session->signal_number == SIGINT ? SIGINT : SIGTERM);
-    if (session->has_failed || run_status(run) != STATUS_SUCCESS)
-        return is_unavailable(run, live_run_submission(live)->plan->count) ? EXIT_UNAVAILABLE
-                                                                           : EXIT_NOT_SUCCESS;
-    return EXIT_DONE;
+    return session->has_failed && status == EXIT_DONE ? EXIT_NOT_SUCCESS : status;
+}
+
+/* What progress is to know of the run; its steps are for the caller to free. */
+static void describe(const struct live_run *live, struct progress_run *ret_run,
+                     struct progress_step **ret_steps)
+{
+    const struct submission *submission = live_run_submission(live);
+    const char *name = submission->pipeline->name;
+    uint32_t count = submission->plan->count;
+    size_t above = strlen(live_run_dir(live)) + strlen("/executed/");
+
+    *ret_steps = mem_array(count, sizeof **ret_steps);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pipeline_step *step = submission_step(submission, i);
+        const char *executed = live_run_executed(live, i);
+        (*ret_steps)[i] = (struct progress_step){.uuid = step->uuid,
+                                                 .label = pipeline_step_label(step),
+                                                 .executed = executed ? executed + above : NULL};
+    }
+    *ret_run = (struct progress_run){.name = *name ? name : submission->project.pipeline_path,
+                                     .uuid = submission->run_uuid.text,
+                                     .steps = *ret_steps,
+                                     .count = count};
+}
+
+/* Where to look for what the run has made. */
+static void put_footer(const struct live_run *live, const struct progress_run *run, struct buf *out)
+{
+    const char *output = live_run_submission(live)->output_dir, *dir = live_run_dir(live);
+
+    for (uint32_t i = 0; i < run->count; i++) {
+        if (!run->steps[i].executed)
+            continue;
+        buf_printf(out, "executed notebooks: %s%s", output ? output : dir,
+                   output ? "" : "/executed");
+        return;
+    }
+    buf_printf(out, "the run's files: %s", dir);
+}
+
+static int run_shown(struct session *session, enum progress_style style)
+{
+    const struct live_run *live = engine_run(session->engine);
+    auto_free struct progress_step *steps = NULL;
+    auto_buf struct buf footer = {0};
+    struct progress_run description;
+
+    describe(live, &description, &steps);
+    put_footer(live, &description, &footer);
+    session->progress = progress_new(session->loop, style);
+    progress_begin(session->progress, &description);
+    loop_run(session->loop);
+    if (!session->has_failed)
+        progress_end(session->progress, footer.data);
+    int status = exit_status(session);
+    progress_free(take_ptr(&session->progress));
+    return status;
 }
 
 static uint32_t core_count(void)
@@ -360,12 +343,7 @@ static int run_engine(struct session *session, const struct options *options,
         fprintf(stderr, "segue run: %s\n", e.text);
         return EXIT_NOT_SUCCESS;
     }
-    session->progress = progress_new(session->loop, options->style);
-    progress_begin(session->progress, engine_run(session->engine));
-    loop_run(session->loop);
-    if (!session->has_failed)
-        progress_end(session->progress);
-    return exit_status(session);
+    return run_shown(session, options->style);
 }
 
 /* The keepers hold the other end of the pipe: should we be killed, they stop. */
@@ -383,11 +361,13 @@ static int run_in_state(const struct options *options, const struct state *state
         .state = state,
         .sdk_dir = sdk_dir,
         .nursery_argv = nursery_argv,
-        .max_parallel = options->max_parallel ? options->max_parallel : core_count(),
+        .limits[RUN_INTERACTIVE] = {.runs = 1,
+                                    .steps = options->max_parallel ? options->max_parallel
+                                                                   : core_count()},
+        .life = ENGINE_ONCE,
         .life_fd = life[0],
     };
     int status = run_engine(&session, options, &engine_options, take_submission);
-    progress_free(session.progress);
     engine_close(session.engine);
     loop_free(session.loop);
     close(life[0]);
@@ -475,6 +455,6 @@ int cmd_run(int argc, char **argv)
     int status = parsed < 0 ? EXIT_INPUT : parsed == 0 ? EXIT_DONE : run(&options);
 
     selection_clear(&options.selection);
-    free(options.params);
+    params_clear(&options.params);
     return status;
 }

@@ -1,9 +1,13 @@
 #include "api/commands/progress.h"
 
-#include "base/fs.h"
+#include "api/commands/shown.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/mem.h"
+#include "kernel-gateway/cause.h"
+#include "runner/status.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,7 +22,7 @@ struct view {
     enum status status;
     uint32_t attempt;
     uint32_t cells_total, cells_done;
-    msec started, ended; /* clock_mono; 0: not yet */
+    msec started, ended; /* wall clock, as the events say; 0: not yet */
     char *failure;       /* the message, or NULL */
     char *cause;
     int64_t failed_cell; /* -1: none */
@@ -29,11 +33,13 @@ struct progress {
     enum progress_style style;
     bool is_live; /* stdout is a terminal that can move its cursor */
     bool has_colour;
-    const struct live_run *live;
+    const struct progress_run *run;
+    struct map indices; /* of steps by uuid */
     struct view *views;
-    uint32_t count, done, failed;
-    uint32_t drawn; /* lines of the live part on the screen */
-    msec began;
+    enum status status; /* of the run */
+    uint32_t done;
+    uint32_t drawn;    /* lines of the live part on the screen */
+    msec began, ended; /* wall clock */
     struct loop_source *timer;
 };
 
@@ -52,65 +58,7 @@ static const char *colour(const struct progress *progress, const char *code)
 
 static const char *label(const struct progress *progress, uint32_t step)
 {
-    return pipeline_step_label(submission_step(live_run_submission(progress->live), step));
-}
-
-/* Length of the character at `text`; 0 when it is none that may reach a terminal: control
- * characters, those of Latin-1's upper half (U+0080 to U+009F) too, would be obeyed by it. */
-static size_t shown_len(const char *text, const char *end)
-{
-    size_t len = str_utf8_len(text, end);
-    unsigned char first = (unsigned char)text[0];
-
-    if (first < ' ' || first == 0x7f)
-        return 0;
-    return len == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0 ? 0 : len;
-}
-
-static void put_shown(struct buf *out, const char *text)
-{
-    const char *end = text + strlen(text);
-
-    while (text < end) {
-        size_t len = shown_len(text, end);
-        if (len > 0)
-            buf_put(out, text, len);
-        else
-            buf_putc(out, '?');
-        text += len > 0 ? len : 1;
-    }
-}
-
-/* Text in a column: cut or filled up, counted in characters. */
-static void put_column(struct buf *out, const char *text, int width)
-{
-    const char *end = text + strlen(text);
-    int used = 0;
-
-    while (text < end && used < width) {
-        size_t len = shown_len(text, end);
-        if (len == 0) {
-            buf_putc(out, '?');
-            text++;
-        } else if (used == width - 1 && text + len < end) {
-            buf_puts(out, "…");
-            text = end;
-        } else {
-            buf_put(out, text, len);
-            text += len;
-        }
-        used++;
-    }
-    buf_printf(out, "%*s", width - used, "");
-}
-
-static void put_duration(struct buf *out, msec duration)
-{
-    if (duration < 60 * 1000)
-        buf_printf(out, "%5.1f s", (double)duration / 1000);
-    else
-        buf_printf(out, "%lld:%02lld min", (long long)(duration / 60000),
-                   (long long)(duration / 1000 % 60));
+    return progress->run->steps[step].label;
 }
 
 static void put_bar(struct buf *out, uint32_t done, uint32_t total)
@@ -166,9 +114,9 @@ static void put_running(const struct progress *progress, struct buf *out, uint32
     const struct view *view = &progress->views[step];
 
     buf_puts(out, "  ▸ ");
-    put_column(out, label(progress, step), TITLE_WIDTH);
+    shown_put_column(out, label(progress, step), TITLE_WIDTH);
     buf_putc(out, ' ');
-    put_duration(out, clock_mono() - view->started);
+    shown_put_duration(out, clock_wall() - view->started);
     buf_puts(out, "  ");
     if (view->cells_total > 0)
         put_bar(out, view->cells_done, view->cells_total);
@@ -183,7 +131,7 @@ static void draw(struct progress *progress)
     uint32_t room = screen_rows() - 3, running = 0;
 
     erase(progress);
-    for (uint32_t i = 0; i < progress->count; i++) {
+    for (uint32_t i = 0; i < progress->run->count; i++) {
         if (!progress->views[i].is_running)
             continue;
         if (running++ < room) {
@@ -192,8 +140,8 @@ static void draw(struct progress *progress)
         }
     }
     buf_printf(&out, "%s  %u of %u steps done, %u running,", colour(progress, GREY), progress->done,
-               progress->count, running);
-    put_duration(&out, clock_mono() - progress->began);
+               progress->run->count, running);
+    shown_put_duration(&out, clock_wall() - progress->began);
     buf_printf(&out, "%s\n", colour(progress, PLAIN));
     progress->drawn++;
     fwrite(out.data, 1, out.len, stdout);
@@ -226,33 +174,21 @@ static void print_start(struct progress *progress, uint32_t step)
     if (progress->is_live)
         return; /* it is in the live part */
     buf_puts(&line, "  ▸ ");
-    put_shown(&line, label(progress, step));
+    shown_put(&line, label(progress, step));
     if (progress->views[step].attempt > 1)
         buf_printf(&line, " (attempt %u)", progress->views[step].attempt);
     buf_putc(&line, '\n');
     print_line(progress, &line);
 }
 
-/* Further lines are set in, so that a message cannot be taken for lines of ours. */
-static void put_lines(struct buf *out, const char *text)
-{
-    for (const char *at = text; *at; at += strspn(at, "\n")) {
-        size_t len = strcspn(at, "\n");
-        auto_free char *line = mem_strndup(at, len);
-        if (at != text)
-            buf_puts(out, "\n        ");
-        put_shown(out, line);
-        at += len;
-    }
-}
-
 static void put_failure(const struct progress *progress, struct buf *out, const struct view *view)
 {
-    buf_printf(out, "      %s%s", colour(progress, RED), view->cause ? view->cause : "");
+    buf_printf(out, "      %s", colour(progress, RED));
+    shown_put(out, view->cause ? view->cause : "");
     if (view->failed_cell >= 0)
         buf_printf(out, " in cell %lld", (long long)view->failed_cell);
     buf_puts(out, ": ");
-    put_lines(out, view->failure);
+    shown_put_lines(out, view->failure, 8);
     buf_printf(out, "%s\n", colour(progress, PLAIN));
 }
 
@@ -263,10 +199,10 @@ static void print_end(struct progress *progress, uint32_t step)
 
     buf_printf(&line, "  %s%s%s ", mark_colour(progress, view), mark(view),
                colour(progress, PLAIN));
-    put_column(&line, label(progress, step), TITLE_WIDTH);
+    shown_put_column(&line, label(progress, step), TITLE_WIDTH);
     buf_putc(&line, ' ');
     if (view->started > 0)
-        put_duration(&line, view->ended - view->started);
+        shown_put_duration(&line, view->ended - view->started);
     else
         buf_puts(&line, "    -  ");
     buf_putc(&line, '\n');
@@ -284,20 +220,46 @@ static int64_t get_int(const struct json *doc, json_at object, const char *key, 
     return json_int(doc, json_get(doc, object, key), &value) ? value : otherwise;
 }
 
+/* When it happened; an event that does not say so happens now. */
+static msec event_time(const struct json *doc)
+{
+    auto_free char *text = json_strdup(doc, json_get(doc, 0, "time"));
+    int64_t us = text ? time_text_parse(text) : -1;
+
+    return us >= 0 ? us / 1000 : clock_wall();
+}
+
+static void get_status(const struct json *doc, enum status *status)
+{
+    auto_free char *name = json_strdup(doc, json_get(doc, 0, "status"));
+    struct err ignored;
+
+    status_parse(name ? name : "", status, &ignored);
+}
+
+/* MAP_NONE: it is about the run. */
+static uint32_t step_of(const struct progress *progress, const struct json *doc)
+{
+    auto_buf struct buf scratch = {0};
+    struct str uuid = json_text(doc, json_get(doc, 0, "step_uuid"), &scratch);
+
+    return map_get(&progress->indices, uuid);
+}
+
+/* Once per step, but somebody else may say so again. */
 static void on_step_finished(struct progress *progress, struct view *view, const struct json *doc)
 {
     json_at failure = json_get(doc, 0, "failure");
-    auto_free char *status = json_strdup(doc, json_get(doc, 0, "status"));
-    struct err ignored;
 
-    status_parse(status ? status : "", &view->status, &ignored);
-    view->ended = clock_mono();
+    progress->done += view->ended == 0;
+    get_status(doc, &view->status);
+    view->ended = event_time(doc);
     view->is_running = false;
+    free(view->failure);
+    free(view->cause);
     view->failure = json_strdup(doc, json_get(doc, failure, "message"));
     view->cause = json_strdup(doc, json_get(doc, failure, "cause"));
     view->failed_cell = get_int(doc, failure, "cell_index", -1);
-    progress->done++;
-    progress->failed += view->status == STATUS_FAILURE;
 }
 
 static void on_step_event(struct progress *progress, uint32_t step, const char *name,
@@ -306,7 +268,7 @@ static void on_step_event(struct progress *progress, uint32_t step, const char *
     struct view *view = &progress->views[step];
 
     if (strcmp(name, "step_started") == 0) {
-        view->started = view->started ? view->started : clock_mono();
+        view->started = view->started ? view->started : event_time(doc);
         view->attempt = (uint32_t)get_int(doc, 0, "attempt", 1);
         view->cells_done = 0;
         view->is_running = true;
@@ -315,7 +277,8 @@ static void on_step_event(struct progress *progress, uint32_t step, const char *
         view->is_running = false;
     } else if (strcmp(name, "step_finished") == 0) {
         on_step_finished(progress, view, doc);
-        print_end(progress, step);
+        if (progress->style == PROGRESS_TEXT)
+            print_end(progress, step);
     } else if (strcmp(name, "cell_started") == 0) {
         view->cells_total = (uint32_t)get_int(doc, 0, "cells_total", 0);
     } else if (strcmp(name, "cell_finished") == 0) {
@@ -323,31 +286,55 @@ static void on_step_event(struct progress *progress, uint32_t step, const char *
     }
 }
 
-void progress_event(struct progress *progress, const struct engine_event *event)
+static void on_run_event(struct progress *progress, const char *name, const struct json *doc)
+{
+    if (strcmp(name, "run_started") == 0) {
+        progress->began = event_time(doc);
+    } else if (strcmp(name, "run_finished") == 0) {
+        get_status(doc, &progress->status);
+        progress->ended = event_time(doc);
+    }
+}
+
+/* Outputs may be large, and nothing of them is shown; of what programs get to see as it is, only
+ * the ends matter here. */
+static bool is_looked_at(const struct progress *progress, const char *name)
+{
+    if (progress->style == PROGRESS_JSON)
+        return strcmp(name, "step_finished") == 0 || strcmp(name, "run_finished") == 0;
+    return *name && strcmp(name, "output") != 0;
+}
+
+void progress_event(struct progress *progress, const char *name, struct str json)
 {
     auto_json struct json doc = {0};
     struct err ignored;
 
     if (progress->style == PROGRESS_JSON) {
-        puts(event->json);
+        fwrite(json.text, 1, json.len, stdout);
+        putchar('\n');
         fflush(stdout);
-        return;
     }
-    /* Outputs may be large, and nothing of them is shown here. */
-    if (event->step == STEP_NONE || strcmp(event->event, "output") == 0 || !*event->event)
+    if (!is_looked_at(progress, name) || json_parse(&doc, json, JSON_TOLERANT, NULL, &ignored) < 0)
         return;
-    if (json_parse(&doc, str_of(event->json), JSON_TOLERANT, NULL, &ignored) == 0)
-        on_step_event(progress, event->step, event->event, &doc);
+    uint32_t step = step_of(progress, &doc);
+    if (step != MAP_NONE)
+        on_step_event(progress, step, name, &doc);
+    else
+        on_run_event(progress, name, &doc);
 }
 
 void progress_say(struct progress *progress, const char *text)
 {
+    auto_buf struct buf line = {0};
+
+    shown_put(&line, text);
     if (progress->style == PROGRESS_JSON) {
-        fprintf(stderr, "segue: %s\n", text);
+        fprintf(stderr, "segue: %s\n", buf_text(&line));
         return;
     }
     erase(progress);
-    printf("  %s\n", text);
+    printf("  %s\n", buf_text(&line));
     fflush(stdout);
 }
 
@@ -371,33 +358,35 @@ void progress_free(struct progress *progress)
 {
     if (!progress)
         return;
-    for (uint32_t i = 0; i < progress->count; i++) {
+    for (uint32_t i = 0; progress->views && i < progress->run->count; i++) {
         free(progress->views[i].failure);
         free(progress->views[i].cause);
     }
     free(progress->views);
+    map_clear(&progress->indices);
     loop_remove(progress->timer);
     free(progress);
 }
 
-void progress_begin(struct progress *progress, const struct live_run *live)
+void progress_begin(struct progress *progress, const struct progress_run *run)
 {
-    const struct submission *submission = live_run_submission(live);
+    auto_buf struct buf name = {0};
 
-    progress->live = live;
-    progress->count = submission->plan->count;
-    progress->views = mem_array(progress->count, sizeof *progress->views);
-    progress->began = clock_mono();
-    for (uint32_t i = 0; i < progress->count; i++)
+    progress->run = run;
+    progress->views = mem_array(run->count, sizeof *progress->views);
+    progress->began = clock_wall();
+    for (uint32_t i = 0; i < run->count; i++) {
         progress->views[i].failed_cell = -1;
+        map_add(&progress->indices, str_of(run->steps[i].uuid), i);
+    }
     if (progress->style == PROGRESS_JSON)
         return;
-    auto_buf struct buf name = {0};
-    put_shown(&name, *submission->pipeline->name ? submission->pipeline->name
-                                                 : submission->project.pipeline_path);
-    printf("%s%s%s: %u %s, run %s\n", colour(progress, BOLD), buf_text(&name),
-           colour(progress, PLAIN), progress->count, progress->count == 1 ? "step" : "steps",
-           submission->run_uuid.text);
+    shown_put(&name, run->name);
+    printf("%s%s%s: %u %s, run ", colour(progress, BOLD), buf_text(&name), colour(progress, PLAIN),
+           run->count, run->count == 1 ? "step" : "steps");
+    buf_reset(&name);
+    shown_put(&name, run->uuid);
+    printf("%s\n", buf_text(&name));
     fflush(stdout);
     if (progress->is_live)
         redraw(progress);
@@ -406,67 +395,90 @@ void progress_begin(struct progress *progress, const struct live_run *live)
 /* A table of what is worth a line each; of a large run only what did not succeed. */
 #define TABLE_LIMIT 60
 
-static void print_table(const struct progress *progress)
-{
-    printf("\n  %-*s %-8s %9s %9s  %s\n", TITLE_WIDTH, "STEP", "STATUS", "TIME", "CELLS",
-           "EXECUTED NOTEBOOK");
-    for (uint32_t i = 0; i < progress->count; i++) {
-        const struct view *view = &progress->views[i];
-        const char *path = live_run_executed(progress->live, i);
-        auto_buf struct buf line = {0};
-        if (progress->count > TABLE_LIMIT && view->status == STATUS_SUCCESS)
-            continue;
-        buf_puts(&line, "  ");
-        put_column(&line, label(progress, i), TITLE_WIDTH);
-        buf_printf(&line, " %s%-8s%s  ", mark_colour(progress, view), status_name(view->status),
-                   colour(progress, PLAIN));
-        if (view->started > 0 && view->ended > 0)
-            put_duration(&line, view->ended - view->started);
-        else
-            buf_puts(&line, "      -");
-        if (view->cells_total > 0)
-            buf_printf(&line, "  %4u/%-4u", view->cells_done, view->cells_total);
-        else
-            buf_puts(&line, "       -   ");
-        if (path && view->started > 0) {
-            buf_putc(&line, ' ');
-            put_shown(&line, path + strlen(live_run_dir(progress->live)) + strlen("/executed/"));
-        }
-        buf_putc(&line, '\n');
-        fwrite(line.data, 1, line.len, stdout);
-    }
-}
-
 static bool has_notebooks(const struct progress *progress)
 {
-    for (uint32_t i = 0; i < progress->count; i++)
-        if (live_run_executed(progress->live, i))
+    for (uint32_t i = 0; i < progress->run->count; i++)
+        if (progress->run->steps[i].executed)
             return true;
     return false;
 }
 
-void progress_end(struct progress *progress)
+static void put_row(const struct progress *progress, struct buf *out, uint32_t step)
 {
-    const struct run *run = live_run_state(progress->live);
-    auto_buf struct buf duration = {0};
+    const struct view *view = &progress->views[step];
+    const char *executed = progress->run->steps[step].executed;
+
+    buf_puts(out, "  ");
+    shown_put_column(out, label(progress, step), TITLE_WIDTH);
+    buf_printf(out, " %s%-8s%s  ", mark_colour(progress, view), status_name(view->status),
+               colour(progress, PLAIN));
+    if (view->started > 0 && view->ended > 0)
+        shown_put_duration(out, view->ended - view->started);
+    else
+        buf_puts(out, "      -");
+    if (view->cells_total > 0)
+        buf_printf(out, "  %4u/%-4u", view->cells_done, view->cells_total);
+    else
+        buf_puts(out, "       -   ");
+    if (executed && view->started > 0) {
+        buf_putc(out, ' ');
+        shown_put(out, executed);
+    }
+    buf_putc(out, '\n');
+}
+
+static void print_table(const struct progress *progress)
+{
+    printf("\n  %-*s %-8s %9s %9s%s\n", TITLE_WIDTH, "STEP", "STATUS", "TIME", "CELLS",
+           has_notebooks(progress) ? "  EXECUTED NOTEBOOK" : "");
+    for (uint32_t i = 0; i < progress->run->count; i++) {
+        auto_buf struct buf line = {0};
+        if (progress->run->count > TABLE_LIMIT && progress->views[i].status == STATUS_SUCCESS)
+            continue;
+        put_row(progress, &line, i);
+        fwrite(line.data, 1, line.len, stdout);
+    }
+}
+
+static uint32_t count_of(const struct progress *progress, enum status status)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < progress->run->count; i++)
+        count += progress->views[i].status == status;
+    return count;
+}
+
+void progress_end(struct progress *progress, const char *footer)
+{
+    auto_buf struct buf out = {0};
+    struct view whole = {.status = progress->status};
 
     if (progress->style == PROGRESS_JSON)
         return;
     loop_disarm(progress->timer);
     erase(progress);
     print_table(progress);
-    put_duration(&duration, clock_mono() - progress->began);
-    const char *text = buf_text(&duration);
-    struct view whole = {.status = run_status(run)};
+    shown_put_duration(&out, (progress->ended ? progress->ended : clock_wall()) - progress->began);
+    const char *text = buf_text(&out);
     printf("\n%s%s%s in %s: %u succeeded, %u failed, %u aborted\n", mark_colour(progress, &whole),
-           status_name(run_status(run)), colour(progress, PLAIN), text + strspn(text, " "),
-           run_count(run, STATUS_SUCCESS), run_count(run, STATUS_FAILURE),
-           run_count(run, STATUS_ABORTED));
-    const char *output = live_run_submission(progress->live)->output_dir;
-    if (has_notebooks(progress))
-        printf("executed notebooks: %s%s\n", output ? output : live_run_dir(progress->live),
-               output ? "" : "/executed");
-    else
-        printf("the run's files: %s\n", live_run_dir(progress->live));
+           status_name(progress->status), colour(progress, PLAIN), text + strspn(text, " "),
+           count_of(progress, STATUS_SUCCESS), count_of(progress, STATUS_FAILURE),
+           count_of(progress, STATUS_ABORTED));
+    buf_reset(&out);
+    shown_put(&out, footer);
+    printf("%s\n", buf_text(&out));
     fflush(stdout);
+}
+
+enum exit_status progress_exit_status(const struct progress *progress)
+{
+    if (progress->status == STATUS_SUCCESS)
+        return EXIT_DONE;
+    for (uint32_t i = 0; i < progress->run->count; i++) {
+        const char *cause = progress->views[i].cause;
+        if (cause && cause_of_name(cause) == CAUSE_LAUNCHER_UNAVAILABLE)
+            return EXIT_UNAVAILABLE;
+    }
+    return EXIT_NOT_SUCCESS;
 }

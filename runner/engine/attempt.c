@@ -7,6 +7,7 @@
 #include "kernel-gateway/keeper.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 
 /* A keeper ends within 3 s of being told; one that does not is beyond asking. */
 #define STOP_LIMIT_MS 4000
+
+/* From the fork of a keeper to its first act. */
+#define BIRTH_LIMIT_MS 2000
 
 struct attempt {
     const struct attempt_world *world;
@@ -140,7 +144,8 @@ static int bear_keeper(struct attempt *attempt, const char *directory, struct er
     return -1;
 }
 
-static int open_journal(struct attempt *attempt, const char *directory, struct err *e)
+static int open_journal(struct attempt *attempt, const char *directory, uint64_t offset,
+                        struct err *e)
 {
     auto_free char *path = fs_join(directory, KEEPER_JOURNAL);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -148,7 +153,7 @@ static int open_journal(struct attempt *attempt, const char *directory, struct e
     if (fd < 0)
         return err_errno(e, errno, "cannot make \"%s\"", path);
     close(fd);
-    return journal_cursor_open(&attempt->cursor, path, 0, e);
+    return journal_cursor_open(&attempt->cursor, path, offset, e);
 }
 
 static void on_socket(void *user, uint32_t events)
@@ -187,28 +192,36 @@ static void watch(struct attempt *attempt)
 {
     struct loop *loop = attempt->world->loop;
 
-    attempt->socket_source = loop_add_fd(loop, attempt->socket, EPOLLIN, on_socket, attempt);
+    if (attempt->socket >= 0)
+        attempt->socket_source = loop_add_fd(loop, attempt->socket, EPOLLIN, on_socket, attempt);
     attempt->exit_source = loop_add_pidfd(loop, attempt->keeper.pidfd, on_keeper_exit, attempt);
     attempt->kill_timer = loop_add_timer(loop, kill_keeper, attempt);
 }
 
-int attempt_start(struct attempt **ret_attempt, const struct attempt_world *world,
-                  const char *directory, const struct task *task, void *user, struct err *e)
+static struct attempt *new_attempt(const struct attempt_world *world, const char *mark, void *user)
 {
     struct attempt *attempt = mem_zalloc(sizeof *attempt);
 
     *attempt = (struct attempt){
         .world = world,
         .user = user,
-        .socket_dir = state_socket_dir(world->state, task->attempt_id),
+        .socket_dir = state_socket_dir(world->state, mark),
         .keeper = {.pidfd = -1},
         .socket = -1,
         .cursor = {.fd = -1},
         .is_gone = true, /* until it is born */
     };
+    return attempt;
+}
+
+int attempt_start(struct attempt **ret_attempt, const struct attempt_world *world,
+                  const char *directory, const struct task *task, void *user, struct err *e)
+{
+    struct attempt *attempt = new_attempt(world, task->attempt_id, user);
+
     if (make_directory(directory, task, e) < 0 ||
         make_socket_dir(attempt, directory, task, e) < 0 ||
-        open_journal(attempt, directory, e) < 0 || bear_keeper(attempt, directory, e) < 0) {
+        open_journal(attempt, directory, 0, e) < 0 || bear_keeper(attempt, directory, e) < 0) {
         attempt_free(attempt);
         return err_prefix(e, "cannot start the step");
     }
@@ -217,6 +230,89 @@ int attempt_start(struct attempt **ret_attempt, const struct attempt_world *worl
     watch(attempt);
     *ret_attempt = attempt;
     return 0;
+}
+
+/* --- taking up what an earlier engine started --- */
+
+/* The keeper's first act is to write its pid into its lock. 0: it has not come to that. */
+static pid_t read_pid(const char *lock)
+{
+    auto_buf struct buf text = {0};
+    struct err ignored;
+
+    return fs_read(lock, 64, &text, &ignored) == 0 ? (pid_t)atoi(buf_text(&text)) : 0;
+}
+
+static bool is_lock_free(const char *lock)
+{
+    struct err ignored;
+    auto_close int fd = fs_lock(lock, &ignored);
+
+    return fd >= 0;
+}
+
+/* A keeper that lives has said something to whoever connects once it has begun. */
+static pid_t await_pid(const struct attempt *attempt, const char *lock)
+{
+    struct pollfd hears = {.fd = attempt->socket, .events = POLLIN};
+    pid_t pid = read_pid(lock);
+
+    if (pid > 0 || attempt->socket < 0)
+        return pid;
+    poll(&hears, 1, BIRTH_LIMIT_MS);
+    return read_pid(lock);
+}
+
+/* The pid is the keeper's if the keeper still lives, by its lock, after the pidfd was opened. */
+static int adopt_living(struct attempt *attempt, const char *lock, struct err *e)
+{
+    auto_free char *path = fs_join(attempt->socket_dir, KEEPER_SOCKET);
+    struct err ignored;
+
+    attempt->socket = connect_to(path, &ignored); /* on its way out it does not listen any more */
+    pid_t pid = await_pid(attempt, lock);
+    if (pid > 0)
+        attempt->keeper = (struct child){pid, (int)syscall(SYS_pidfd_open, pid, 0)};
+    if (is_lock_free(lock))
+        return 0;
+    if (attempt->keeper.pidfd < 0)
+        return err_set(e, ERR_UNAVAILABLE, "\"%s\" is held by nobody that can be found", lock);
+    attempt->is_gone = false;
+    return 0;
+}
+
+static int adopt(struct attempt *attempt, const char *directory, const char *lock, uint64_t offset,
+                 struct err *e)
+{
+    if (!is_lock_free(lock) && adopt_living(attempt, lock, e) < 0)
+        return -1;
+    attempt->was_born = true;
+    if (open_journal(attempt, directory, offset, e) < 0)
+        return -1;
+    if (!attempt->is_gone)
+        watch(attempt);
+    return 0;
+}
+
+int attempt_adopt(struct attempt **ret_attempt, const struct attempt_world *world,
+                  const char *directory, const char *mark, uint64_t offset, void *user,
+                  struct err *e)
+{
+    auto_free char *lock = fs_join(directory, KEEPER_LOCK);
+    struct attempt *attempt = new_attempt(world, mark, user);
+
+    if (!fs_exists(lock) || (is_lock_free(lock) && read_pid(lock) == 0)) {
+        fs_remove_tree(directory, e);
+        attempt_free(attempt); /* with its socket directory */
+        return 0;
+    }
+    if (adopt(attempt, directory, lock, offset, e) < 0) {
+        attempt->is_gone = false; /* for all we know */
+        attempt_free(attempt);
+        return err_prefix(e, "cannot take up the attempt in \"%s\"", directory);
+    }
+    *ret_attempt = attempt;
+    return 1;
 }
 
 /* --- living and ending --- */

@@ -1,6 +1,7 @@
 /* attempt: the engine's end of one attempt of a step: its directory, its keeper, its journal.
  *
- *     DIRECTORY/task.json, lock, journal, kernel.log      STATE/k/<mark>/keeper, attempt, s/
+ *     DIRECTORY/task.json, source.ipynb, lock, journal, kernel.log, log
+ *     STATE/k/<mark>/keeper, attempt, s/
  *
  * Starts the keeper, tells it to stop, reads the journal as it grows, and notices when the keeper
  * is gone. It does not know what a run is. Belongs to the engine's thread; events come from the
@@ -40,6 +41,14 @@ void attempt_mark(char mark[11]);
  * socket_dir (attempt_socket_dir) set. */
 int attempt_start(struct attempt **ret_attempt, const struct attempt_world *world,
                   const char *directory, const struct task *task, void *user, struct err *e);
+
+/* Takes up an attempt that an earlier engine decided to start, and reads on in its journal from
+ * `offset`: 1: here it is, its keeper living or gone. 0: its keeper never began anything; what was
+ * prepared is removed, and it may be started as if for the first time. -1 with ERR_UNAVAILABLE: it
+ * cannot be said yet. */
+int attempt_adopt(struct attempt **ret_attempt, const struct attempt_world *world,
+                  const char *directory, const char *mark, uint64_t offset, void *user,
+                  struct err *e);
 
 /* Where the kernel's sockets of the attempt lie: below state_socket_dir. free() it. */
 char *attempt_socket_dir(const struct state *state, const char *mark);

@@ -18,6 +18,11 @@ struct executed;
 struct executed *executed_new(const struct submission *submission, const char *run_dir);
 void executed_free(struct executed *executed);
 
+/* What the sources looked like, as JSON for the store, and back: a run that is taken up again by
+ * another engine must still notice what was changed meanwhile. */
+void executed_put_sources(const struct executed *executed, struct buf *out);
+void executed_take_sources(struct executed *executed, const char *sources);
+
 /* The copy of a step of the plan; NULL for a script. */
 const char *executed_path(const struct executed *executed, uint32_t step);
 

@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 #include "runner/engine/live_run_private.h"
-#include "runner/engine/run_rows.h"
 
 #include <string.h>
 
@@ -17,6 +16,7 @@ struct notice_subject live_subject(const struct live_run *live, uint32_t step)
         .run_uuid = live->submission->run_uuid.text,
         .step_uuid = live_step_uuid(live, step),
         .step = step,
+        .run = live->id,
     };
 }
 
@@ -96,39 +96,133 @@ void live_put_failure(struct buf *out, enum cause cause, const char *message)
     buf_putc(out, '}');
 }
 
-/* --- opening and closing --- */
+/* --- opening --- */
 
-static int record_beginning(struct live_run *live, struct err *e)
+/* The row of the step keeps what its state does not: times, cells, the failure. */
+static int take_row(void *data, const struct store_step *row, struct err *e)
 {
-    struct run_event queued = {.kind = EVENT_RUN_QUEUED, .step = STEP_NONE, .time = clock_wall()};
-    struct run_event started = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = clock_wall()};
+    struct live_run *live = data;
 
-    if (live_record(live, &queued, (struct str){0}, e) < 0)
+    (void)e;
+    live->steps[row->step] = (struct live_step){
+        .cells_total = row->cells_total,
+        .cells_done = row->cells_done,
+        .started = row->started_time,
+        .finished = row->finished_time,
+        .failure = *row->failure ? mem_strdup(row->failure) : NULL,
+    };
+    return 0;
+}
+
+static int take_event(void *data, const struct run_event *event, const char *step_uuid,
+                      struct err *e)
+{
+    struct live_run *live = data;
+
+    (void)step_uuid;
+    if (event->kind == EVENT_RUN_QUEUED)
+        live->queued = event->time;
+    else if (event->kind == EVENT_RUN_STARTED)
+        live->started = event->time;
+    return run_apply(live->run, event, e);
+}
+
+/* An attempt that runs, as far as the log says. One that never began is decided already, and only
+ * to be started. */
+static int take_attempt(struct live_run *live, uint32_t step, struct err *e)
+{
+    const struct live_world *world = live->world;
+    struct store_attempt row;
+
+    if (store_attempt(world->store, live->id, step, run_step_attempt(live->run, step), &row, e) < 0)
         return -1;
-    return live_record(live, &started, (struct str){0}, e);
+    struct live_attempt *attempt = live_attempt_new(live, step, row.mark);
+    int found = attempt_adopt(&attempt->attempt, &world->attempts, attempt->directory, row.mark,
+                              row.offset, attempt, e);
+    if (found < 0) {
+        live_attempt_free(attempt);
+        return -1;
+    }
+    if (found == 0) {
+        live_add_start(live, attempt);
+        return 0;
+    }
+    attempt->has_news = true;
+    attempt->next = live->attempts;
+    live->attempts = attempt;
+    if (run_step_is_stopping(live->run, step))
+        attempt_stop(attempt->attempt, run_step_stop_cause(live->run, step));
+    return 0;
+}
+
+static int take_attempts(struct live_run *live, struct err *e)
+{
+    for (uint32_t i = 0; i < live->submission->plan->count; i++)
+        if (run_step_is_running(live->run, i) && take_attempt(live, i, e) < 0)
+            return -1;
+    return 0;
+}
+
+static int take_sources(struct live_run *live, struct err *e)
+{
+    auto_buf struct buf sources = {0};
+
+    if (!live->submission->in_place)
+        return 0;
+    if (store_sources(live->world->store, live->id, &sources, e) < 0)
+        return -1;
+    if (sources.len > 0)
+        executed_take_sources(live->executed, sources.data);
+    return 0;
 }
 
 int live_run_open(struct live_run **ret_live, const struct live_world *world,
-                  struct submission *take_submission, struct err *e)
+                  struct submission *take_submission, int64_t id, struct err *e)
 {
     struct live_run *live = mem_zalloc(sizeof *live);
     const struct submission *submission = take_submission;
 
     *live = (struct live_run){
         .world = world,
+        .id = id,
         .submission = take_submission,
         .run = run_new(submission->plan, submission->pipeline),
         .steps = mem_array(submission->plan->count, sizeof *live->steps),
     };
-    if (run_dir_make(&live->dir, world->state, submission, e) < 0 ||
-        run_rows_add(world->store, submission, &live->id, e) < 0 || record_beginning(live, e) < 0) {
+    run_dir_init(&live->dir, world->state, submission);
+    live->executed = executed_new(submission, live->dir.path);
+    if (store_steps(world->store, id, take_row, live, e) < 0 ||
+        store_replay(world->store, id, take_event, live, e) < 0 || take_sources(live, e) < 0 ||
+        take_attempts(live, e) < 0) {
         live_run_free(live);
         return -1;
     }
-    live->executed = executed_new(submission, live->dir.path);
     *ret_live = live;
     return 0;
 }
+
+int live_save_sources(struct live_run *live, struct err *e)
+{
+    auto_buf struct buf sources = {0};
+
+    if (!live->submission->in_place)
+        return 0;
+    executed_put_sources(live->executed, &sources);
+    return store_set_sources(live->world->store, live->id, sources.data, e);
+}
+
+int live_run_begin(struct live_run *live, struct err *e)
+{
+    struct run_event started = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = clock_wall()};
+
+    if (run_status(live->run) != STATUS_PENDING || run_is_cancelled(live->run))
+        return 0;
+    if (live_save_sources(live, e) < 0)
+        return -1;
+    return live_record(live, &started, (struct str){0}, e);
+}
+
+/* --- closing --- */
 
 void live_run_free(struct live_run *live)
 {
@@ -160,6 +254,24 @@ void live_run_free(struct live_run *live)
 }
 
 /* --- looking --- */
+
+msec live_run_queued(const struct live_run *live)
+{
+    return live->queued;
+}
+
+int64_t live_run_id(const struct live_run *live)
+{
+    return live->id;
+}
+
+bool live_run_has_mark(const struct live_run *live, const char *mark)
+{
+    for (const struct live_attempt *attempt = live->attempts; attempt; attempt = attempt->next)
+        if (strcmp(attempt->mark, mark) == 0)
+            return true;
+    return false;
+}
 
 bool live_run_is_over(const struct live_run *live)
 {

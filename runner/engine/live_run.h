@@ -15,6 +15,7 @@
 #include "runner/engine/store.h"
 #include "runner/engine/submission.h"
 
+struct janitor;
 struct live_run;
 
 /* What live runs share. Borrowed. */
@@ -24,17 +25,22 @@ struct live_world {
     const char *sdk_dir;
     struct attempt_world attempts; /* with live_run_attempt_events */
     struct notices *notices;
+    struct janitor *janitor;  /* ends what an engine of Docker is slow to end; NULL: done at once */
     void (*news)(void *user); /* a turn is due */
     void *user;
 };
 
 extern const struct attempt_events live_run_attempt_events;
 
-/* Accepts the submission (which it owns from here on): the run's directory and, in the transaction
- * that is open, its rows and first events. */
+/* Takes up run number `id` of the store where its events have left it: waiting since it was
+ * accepted, or in the middle, with keepers that live, or that have gone since. The submission is
+ * owned from here on. In a transaction. */
 int live_run_open(struct live_run **ret_live, const struct live_world *world,
-                  struct submission *take_submission, struct err *e);
-void live_run_free(struct live_run *live); /* NULL is allowed */
+                  struct submission *take_submission, int64_t id, struct err *e);
+void live_run_free(struct live_run *live); /* NULL is allowed; what runs for it goes on */
+
+/* Lets it begin, if it has not yet. In a transaction. */
+int live_run_begin(struct live_run *live, struct err *e);
 
 int live_run_cancel(struct live_run *live, struct err *e); /* in a transaction; twice is fine */
 int live_run_read(struct live_run *live, struct err *e);
@@ -51,6 +57,9 @@ void live_run_drop(struct live_run *live, enum cause cause);
 bool live_run_is_over(const struct live_run *live); /* ended, and no keeper is left */
 uint32_t live_run_slots_in_use(const struct live_run *live);
 uint32_t live_run_attempts(const struct live_run *live); /* keepers that are not gone */
+bool live_run_has_mark(const struct live_run *live, const char *mark); /* of one of its attempts */
+msec live_run_queued(const struct live_run *live); /* when it was accepted, wall clock */
+int64_t live_run_id(const struct live_run *live);
 
 const struct submission *live_run_submission(const struct live_run *live);
 const struct run *live_run_state(const struct live_run *live);

@@ -7,7 +7,7 @@
 
 /* --- deciding --- */
 
-static struct live_attempt *new_attempt(struct live_run *live, uint32_t step)
+struct live_attempt *live_attempt_new(struct live_run *live, uint32_t step, const char *mark)
 {
     struct live_attempt *attempt = mem_zalloc(sizeof *attempt);
 
@@ -16,20 +16,27 @@ static struct live_attempt *new_attempt(struct live_run *live, uint32_t step)
     attempt->number = run_step_attempt(live->run, step);
     attempt->launcher = submission_environment(live->submission, step)->launcher;
     attempt->directory = run_dir_attempt(&live->dir, live_step_uuid(live, step), attempt->number);
-    attempt_mark(attempt->mark);
+    memcpy(attempt->mark, mark, sizeof attempt->mark);
     return attempt;
+}
+
+void live_add_start(struct live_run *live, struct live_attempt *take_attempt)
+{
+    mem_grow(live->to_start, live->start_count, live->start_capacity);
+    live->to_start[live->start_count++] = take_attempt;
 }
 
 /* The mark is on disk before anything that carries it is started. */
 static int record_start(struct live_run *live, const struct run_event *event, struct err *e)
 {
+    struct store_attempt row = {.step = event->step, .attempt = event->attempt};
+    char mark[11];
+
     if (live_record(live, event, (struct str){0}, e) < 0)
         return -1;
-    struct live_attempt *attempt = new_attempt(live, event->step);
-    struct store_attempt row = {.step = attempt->step, .attempt = attempt->number};
-    mem_grow(live->to_start, live->start_count, live->start_capacity);
-    live->to_start[live->start_count++] = attempt;
-    memcpy(row.mark, attempt->mark, sizeof attempt->mark);
+    attempt_mark(mark);
+    memcpy(row.mark, mark, sizeof mark);
+    live_add_start(live, live_attempt_new(live, event->step, mark));
     return store_add_attempt(live->world->store, live->id, &row, e);
 }
 
@@ -54,13 +61,15 @@ static int record_abort(struct live_run *live, const struct run_event *event, st
 
 int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, struct err *e)
 {
+    uint32_t running = run_running(live->run);
+
     *ret_wake = 0;
     for (;;) {
         struct run_action action;
-        uint32_t left = free_slots - live->start_count;
+        uint32_t used = run_running(live->run) - running;
         int result = 0;
 
-        run_next(live->run, clock_wall(), left, &action);
+        run_next(live->run, clock_wall(), free_slots > used ? free_slots - used : 0, &action);
         switch (action.kind) {
         case ACTION_NOTHING:
             return 0;
@@ -120,6 +129,9 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
     };
     struct task task;
 
+    if (!live->is_prepared && run_dir_make(&live->dir, live->submission, e) < 0)
+        return -1;
+    live->is_prepared = true;
     if (executed_path(live->executed, attempt->step) &&
         executed_prepare(live->executed, attempt->step, e) < 0)
         return -1;
@@ -148,7 +160,7 @@ static void start_attempt(struct live_attempt *attempt)
         submission_environment(live->submission, attempt->step);
     struct err e;
 
-    if (!frozen->environment) {
+    if (frozen->cause != CAUSE_NONE) {
         note_failed_start(live, attempt->step, frozen->cause, frozen->message);
         live_attempt_free(attempt);
     } else if (start_keeper(attempt, &e) < 0) {

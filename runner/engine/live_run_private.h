@@ -21,6 +21,7 @@ struct live_attempt {
     enum launcher_kind launcher;
     bool has_news;
     bool has_ended; /* the journal's last line was read */
+    bool is_left;   /* the janitor is to end what its keeper left running */
     struct live_attempt *next;
 };
 
@@ -49,7 +50,8 @@ struct live_run {
     struct live_step *steps;
     struct live_attempt *attempts;
     struct failed_start *failed;
-    msec started, finished;
+    bool is_prepared; /* its directory is there */
+    msec queued, started, finished;
     /* Decided and not yet done. */
     struct live_attempt **to_start;
     uint32_t start_count, start_capacity;
@@ -64,6 +66,13 @@ struct notice_subject live_subject(const struct live_run *live, uint32_t step);
  * `failure` is a JSON object or none. */
 int live_record(struct live_run *live, const struct run_event *event, struct str failure,
                 struct err *e);
+
+/* The row of the notebooks that are written in place is brought up to date. */
+int live_save_sources(struct live_run *live, struct err *e);
+
+/* An attempt that is to be started, or was; `number` is that of the step's state. */
+struct live_attempt *live_attempt_new(struct live_run *live, uint32_t step, const char *mark);
+void live_add_start(struct live_run *live, struct live_attempt *take_attempt);
 
 /* A failure as events carry it. */
 void live_put_failure(struct buf *out, enum cause cause, const char *message);

@@ -1,5 +1,6 @@
 /* Reading what keepers report, within the engine's transaction. */
 #include "base/mem.h"
+#include "runner/engine/janitor.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/recover.h"
 #include "runner/engine/results.h"
@@ -23,7 +24,7 @@ static int keep_line(struct live_attempt *attempt, const struct json *line, stru
     if (store_add_line(live->world->store, live->id, &stored, &id, e) < 0)
         return -1;
     struct notice_subject subject = live_subject(live, attempt->step);
-    notices_add_line(live->world->notices, id, &subject, text, line);
+    notices_add_line(live->world->notices, id, &subject, &stored, text);
     return 0;
 }
 
@@ -76,8 +77,11 @@ static int end_attempt(struct live_attempt *attempt, enum status status, enum ca
         return 0; /* it was given up before it could tell */
     buf_put(&failure, told_failure.text, told_failure.len);
     run_attempt_ended(live->run, attempt->step, status, cause, clock_wall(), &event);
-    if (event.kind == EVENT_STEP_FINISHED)
+    if (event.kind == EVENT_STEP_FINISHED) {
         deliver(attempt, &event, &failure);
+        if (live_save_sources(live, e) < 0)
+            return -1;
+    }
     if (event.kind == EVENT_STEP_FINISHED && event.status == STATUS_SUCCESS)
         publish(attempt);
     return live_record(live, &event, (struct str){failure.data, failure.len}, e);
@@ -115,8 +119,13 @@ static int lose_attempt(struct live_attempt *attempt, struct err *e)
     auto_buf struct buf failure = {0};
     struct err ignored;
 
-    /* To ask an engine that hangs would hang us too: the next start ends the container. */
-    if (attempt->launcher == LAUNCHER_DOCKER && attempt_was_killed(attempt->attempt))
+    /* An engine of Docker that hangs would hang us too: the janitor, or the next start, ends the
+     * container. */
+    struct janitor *janitor = attempt->live->world->janitor;
+    if (attempt->launcher == LAUNCHER_DOCKER && janitor) {
+        recover_notebook(attempt->directory, &ignored);
+        attempt->is_left = true;
+    } else if (attempt->launcher == LAUNCHER_DOCKER && attempt_was_killed(attempt->attempt))
         recover_notebook(attempt->directory, &ignored);
     else
         recover_attempt(attempt->directory, attempt->mark, attempt->launcher, &ignored);
@@ -168,6 +177,13 @@ static int read_failed_start(struct live_run *live, struct err *e)
     return live_record(live, &event, (struct str){failure.data, failure.len}, e);
 }
 
+static void let_go(struct live_attempt *attempt)
+{
+    if (attempt->is_left)
+        janitor_clean(attempt->live->world->janitor, attempt->live->world->state, attempt->mark);
+    live_attempt_free(attempt);
+}
+
 int live_run_read(struct live_run *live, struct err *e)
 {
     while (live->failed)
@@ -179,7 +195,7 @@ int live_run_read(struct live_run *live, struct err *e)
             return -1;
         if (attempt->has_ended && attempt_is_gone(attempt->attempt)) {
             *at = attempt->next;
-            live_attempt_free(attempt);
+            let_go(attempt);
         } else {
             at = &attempt->next;
         }

@@ -1,10 +1,9 @@
 #include "runner/engine/notices.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
+#include "runner/engine/event_text.h"
 
-#include <inttypes.h>
-#include <string.h>
+#include <stdio.h>
 
 void notices_clear(struct notices *notices)
 {
@@ -19,87 +18,66 @@ void notices_reset(struct notices *notices)
     buf_reset(&notices->text);
 }
 
-static struct buf *begin(struct notices *notices, int64_t id, const char *event,
-                         const struct notice_subject *subject)
+/* The text up to here belongs to the notices before; what follows up to `end` is this one's. */
+static struct notice *begin(struct notices *notices, int64_t id, const char *run_uuid,
+                            const char *event)
 {
-    struct buf *text = &notices->text;
-
     mem_grow(notices->items, notices->count, notices->capacity);
-    notices->items[notices->count++] =
-        (struct notice){.id = id, .event = event, .step = subject->step, .start = text->len};
-    buf_printf(text, "{\"id\":%" PRId64 ",\"run_uuid\":\"%s\"", id, subject->run_uuid);
-    json_put_member(text, "step_uuid", subject->step_uuid);
-    return text;
+    struct notice *notice = &notices->items[notices->count++];
+    *notice = (struct notice){
+        .id = id,
+        .event = event_text_name(event),
+        .step = STEP_NONE,
+        .start = notices->text.len,
+    };
+    snprintf(notice->run_uuid.text, sizeof notice->run_uuid.text, "%s", run_uuid);
+    return notice;
 }
 
-/* The members of an object without its braces, behind a comma when there are any. */
-static void put_members(struct buf *out, struct str object)
+static void end(struct notices *notices, struct notice *notice)
 {
-    if (object.len <= 2)
-        return;
-    buf_putc(out, ',');
-    buf_put(out, object.text + 1, object.len - 2);
-}
-
-static bool has_status(enum run_event_kind kind)
-{
-    return kind != EVENT_CANCEL_REQUESTED && kind != EVENT_STEP_STOPPING;
-}
-
-/* Where the event itself does not carry one, it is what the run or step has become. */
-static enum status shown_status(const struct run_event *event)
-{
-    switch (event->kind) {
-    case EVENT_STEP_FINISHED:
-    case EVENT_RUN_FINISHED:
-        return event->status;
-    case EVENT_RUN_QUEUED:
-        return STATUS_PENDING;
-    case EVENT_RUN_STARTED:
-    case EVENT_STEP_STARTED:
-    case EVENT_STEP_RETRYING:
-    case EVENT_CANCEL_REQUESTED:
-    case EVENT_STEP_STOPPING:
-        break;
-    }
-    return STATUS_STARTED;
+    notice->len = notices->text.len - notice->start;
+    buf_putc(&notices->text, 0);
 }
 
 void notices_add_event(struct notices *notices, int64_t id, const struct notice_subject *subject,
                        const struct run_event *event, struct str payload)
 {
-    struct buf *out = begin(notices, id, run_event_name(event->kind), subject);
+    struct notice *notice = begin(notices, id, subject->run_uuid, run_event_name(event->kind));
 
-    json_put_member(out, "time", time_text_of_us(event->time * 1000).text);
-    json_put_member(out, "event", run_event_name(event->kind));
-    if (has_status(event->kind))
-        json_put_member(out, "status", status_name(shown_status(event)));
-    if (event->attempt > 0)
-        json_put_member_int(out, "attempt", event->attempt);
-    if (event->kind == EVENT_STEP_RETRYING)
-        json_put_member(out, "retry_time", time_text_of_us(event->retry_at * 1000).text);
-    put_members(out, payload);
-    buf_put(out, "}", 2); /* with its NUL: each is a C string */
-}
-
-/* Names that people's eyes are on; the others pass with "". */
-static const char *known_name(const struct json *line)
-{
-    static const char *const names[] = {"kernel_ready", "cell_started", "output", "cell_finished"};
-    json_at name = json_get(line, 0, "event");
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (json_is(line, name, names[i]))
-            return names[i];
-    return "";
+    notice->run = subject->run;
+    notice->step = subject->step;
+    notice->time = event->time;
+    event_text_put_state(&notices->text, id,
+                         &(struct event_subject){subject->run_uuid, subject->step_uuid}, event,
+                         payload);
+    end(notices, notice);
 }
 
 void notices_add_line(struct notices *notices, int64_t id, const struct notice_subject *subject,
-                      struct str line, const struct json *parsed)
+                      const struct store_line *stored, struct str line)
 {
-    struct buf *out = begin(notices, id, known_name(parsed), subject);
-    const char *comma = memchr(line.text, ',', line.len); /* behind {"n":N */
+    size_t skip = event_text_line_skip(line);
 
-    buf_put(out, comma, (size_t)(line.text + line.len - comma));
-    buf_putc(out, 0);
+    if (skip == 0)
+        return; /* not written by a keeper: nothing that could be shown */
+    struct notice *notice = begin(notices, id, subject->run_uuid, stored->event);
+    notice->run = subject->run;
+    notice->step = subject->step;
+    notice->time = stored->time;
+    event_text_put_line_head(&notices->text, id,
+                             &(struct event_subject){subject->run_uuid, subject->step_uuid});
+    buf_put(&notices->text, line.text + skip, line.len - skip);
+    end(notices, notice);
+}
+
+void notices_add_deletion(struct notices *notices, int64_t id, int64_t run, const char *run_uuid,
+                          msec time)
+{
+    struct notice *notice = begin(notices, id, run_uuid, "run_deleted");
+
+    notice->run = run;
+    notice->time = time;
+    event_text_put_deletion(&notices->text, id, run_uuid, time);
+    end(notices, notice);
 }

@@ -1,8 +1,6 @@
 #include "runner/engine/recover.h"
 
-#include "base/buf.h"
 #include "base/fs.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "kernel-gateway/keeper.h"
 #include "runner/step/notebook_task.h"
@@ -14,38 +12,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static int read_task(const char *directory, struct task *task, struct err *e)
-{
-    auto_free char *path = fs_join(directory, TASK_FILE);
-    auto_buf struct buf text = {0};
-
-    if (fs_read(path, LIMIT_PIPELINE_BYTES, &text, e) < 0)
-        return -1;
-    return task_parse(task, (struct str){text.data, text.len}, e);
-}
-
 /* The executed copy as the keeper would have left it, had it come to the end. */
 static int complete_notebook(const char *directory, const struct task *task, struct err *e)
 {
-    auto_free char *journal = fs_join(directory, KEEPER_JOURNAL);
-    struct notebook *notebook = NULL;
+    auto_notebook struct notebook *notebook = NULL;
 
     if (task->kind != STEP_NOTEBOOK)
         return 0;
-    int result = notebook_of_task(task, &notebook, e);
-    if (result == 0)
-        result = notebook_replay(notebook, journal, e);
-    if (result == 0)
-        result = notebook_save(notebook, task, e);
-    notebook_free(notebook);
-    return result;
+    if (notebook_so_far(task, directory, &notebook, e) < 0)
+        return -1;
+    return notebook_save(notebook, task, e);
 }
 
 int recover_notebook(const char *directory, struct err *e)
 {
     struct task task;
 
-    if (read_task(directory, &task, e) < 0)
+    if (task_read(&task, directory, e) < 0)
         return -1;
     int result = complete_notebook(directory, &task, e);
     task_clear(&task);
@@ -60,7 +43,7 @@ int recover_attempt(const char *directory, const char *mark, enum launcher_kind 
     int cleaned = launch_clean(launcher, mark, e);
     struct err *rest = cleaned < 0 ? &second : e;
 
-    if (read_task(directory, &task, rest) < 0)
+    if (task_read(&task, directory, rest) < 0)
         return -1;
     int completed = complete_notebook(directory, &task, rest);
     if (cleaned == 0)
@@ -77,7 +60,7 @@ static enum launcher_kind launcher_of(const char *directory)
     struct task task;
     struct err ignored;
 
-    if (read_task(directory, &task, &ignored) < 0)
+    if (task_read(&task, directory, &ignored) < 0)
         return kind;
     launcher_of_name(task.launcher ? task.launcher : "", &kind);
     task_clear(&task);
@@ -86,7 +69,7 @@ static enum launcher_kind launcher_of(const char *directory)
 
 /* `socket_dir` is k/<mark>. Its keeper may still be on its way out: then its lock is taken, and it
  * will do all this itself. */
-static void recover_mark(const char *socket_dir, const char *mark)
+int recover_mark(const char *socket_dir, const char *mark)
 {
     auto_free char *link = fs_join(socket_dir, "attempt");
     char directory[PATH_MAX];
@@ -98,12 +81,18 @@ static void recover_mark(const char *socket_dir, const char *mark)
         auto_free char *lock = fs_join(directory, KEEPER_LOCK);
         auto_close int lock_fd = fs_exists(lock) ? fs_lock(lock, &ignored) : -1;
         if (fs_exists(lock) && lock_fd < 0)
-            return;
+            return 0;
         if (recover_attempt(directory, mark, launcher_of(directory), &ignored) < 0 &&
             ignored.code == ERR_UNAVAILABLE)
-            return;
+            return -1;
     }
     fs_remove_tree(socket_dir, &ignored);
+    return 0;
+}
+
+static void try_mark(const char *socket_dir, const char *mark)
+{
+    recover_mark(socket_dir, mark); /* or the next time */
 }
 
 static void for_each_entry(const char *directory, void (*fn)(const char *path, const char *name))
@@ -146,7 +135,7 @@ static void recover_state_dir(const char *directory, const char *name)
         return;
     auto_close int lock_fd = fs_lock(lock, &ignored);
     if (lock_fd >= 0)
-        for_each_entry(sockets, recover_mark);
+        for_each_entry(sockets, try_mark);
 }
 
 void recover_state_dirs(const char *root)

@@ -23,6 +23,16 @@ static char *latest_dir(const char *root, const struct uuid *key)
     return mem_printf("%s/latest/%s", root, key->text);
 }
 
+/* As seen from latest/<key>/, where that is possible: the whole state may be moved or copied. */
+static char *link_target(const char *root, const char *results)
+{
+    size_t len = strlen(root);
+
+    if (strncmp(results, root, len) == 0 && results[len] == '/')
+        return mem_printf("../..%s", results + len);
+    return mem_strdup(results);
+}
+
 int results_publish(const char *root, const struct uuid *key, const char *step_uuid,
                     const char *io_dir, struct err *e)
 {
@@ -38,7 +48,8 @@ int results_publish(const char *root, const struct uuid *key, const char *step_u
         return -1;
     random_hex(tail, 8);
     auto_free char *fresh = mem_printf("%s.%s", link, tail);
-    if (symlink(results, fresh) < 0 || rename(fresh, link) < 0) {
+    auto_free char *target = link_target(root, results);
+    if (symlink(target, fresh) < 0 || rename(fresh, link) < 0) {
         err_errno(e, errno, "cannot note the newest results of a step in \"%s\"", link);
         unlink(fresh);
         return -1;
@@ -56,11 +67,15 @@ static int bring_file(const char *from_dir, const char *to_dir, const char *name
     return fs_copy(from, to, 0644, e);
 }
 
-int results_bring(const char *root, const struct uuid *key, const char *step_uuid,
-                  const char *io_dir, struct err *e)
+char *results_latest(const char *root, const struct uuid *key, const char *step_uuid)
 {
     auto_free char *directory = latest_dir(root, key);
-    auto_free char *from = fs_join(directory, step_uuid);
+
+    return fs_join(directory, step_uuid);
+}
+
+int results_bring(const char *from, const char *step_uuid, const char *io_dir, struct err *e)
+{
     auto_free char *index = fs_join(from, INDEX);
     auto_free char *to = fs_join(io_dir, step_uuid);
 

@@ -20,8 +20,10 @@ struct uuid results_key(const char *project_dir, const char *pipeline_uuid);
 int results_publish(const char *root, const struct uuid *key, const char *step_uuid,
                     const char *io_dir, struct err *e);
 
-/* Brings the newest results of a step into `io_dir`; nothing when there are none. */
-int results_bring(const char *root, const struct uuid *key, const char *step_uuid,
-                  const char *io_dir, struct err *e);
+/* Where the newest results of a step lie, if there are any. free() it. */
+char *results_latest(const char *root, const struct uuid *key, const char *step_uuid);
+
+/* Brings the results of a step that lie in `from` into `io_dir`; nothing when there are none. */
+int results_bring(const char *from, const char *step_uuid, const char *io_dir, struct err *e);
 
 #endif

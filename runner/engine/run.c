@@ -601,3 +601,8 @@ bool run_step_is_stopping(const struct run *run, uint32_t step)
 {
     return run->steps[step].state == STOPPING;
 }
+
+enum cause run_step_stop_cause(const struct run *run, uint32_t step)
+{
+    return run_step_is_stopping(run, step) ? (enum cause)run->steps[step].cause : CAUSE_NONE;
+}

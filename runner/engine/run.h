@@ -115,9 +115,10 @@ uint32_t run_running(const struct run *run);            /* attempts that run now
 uint32_t run_first_failure(const struct run *run); /* the step that failed first, or STEP_NONE */
 
 enum status run_step_status(const struct run *run, uint32_t step);
-enum cause run_step_cause(const struct run *run, uint32_t step); /* of what ended; else NONE */
-uint32_t run_step_attempt(const struct run *run, uint32_t step); /* the latest; 0: none yet */
-bool run_step_is_running(const struct run *run, uint32_t step);  /* an attempt of it runs */
-bool run_step_is_stopping(const struct run *run, uint32_t step); /* ... and was made to stop */
+enum cause run_step_cause(const struct run *run, uint32_t step);      /* of what ended; else NONE */
+uint32_t run_step_attempt(const struct run *run, uint32_t step);      /* the latest; 0: none yet */
+bool run_step_is_running(const struct run *run, uint32_t step);       /* an attempt of it runs */
+bool run_step_is_stopping(const struct run *run, uint32_t step);      /* ... and was made to stop */
+enum cause run_step_stop_cause(const struct run *run, uint32_t step); /* why, of one that is */
 
 #endif

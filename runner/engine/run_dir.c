@@ -39,22 +39,22 @@ static int make_files(const struct run_dir *dir, const struct json *definition, 
     return give_away(dir, dir->pipeline_file, e);
 }
 
-int run_dir_make(struct run_dir *dir, const struct state *state,
-                 const struct submission *submission, struct err *e)
+void run_dir_init(struct run_dir *dir, const struct state *state,
+                  const struct submission *submission)
 {
-    const char *project = submission->project.dir;
-
     *dir = (struct run_dir){
         .path = state_run_dir(state, submission->run_uuid.text),
-        .results_key = results_key(project, submission->pipeline->uuid),
+        .results_key = results_key(submission->project.dir, submission->pipeline->uuid),
     };
     dir->io = fs_join(dir->path, "io");
     dir->pipeline_file = fs_join(dir->path, "pipeline.json");
-    if (choose_user(dir, project, e) < 0 || make_files(dir, &submission->pipeline->doc, e) < 0) {
-        run_dir_clear(dir);
+}
+
+int run_dir_make(struct run_dir *dir, const struct submission *submission, struct err *e)
+{
+    if (choose_user(dir, submission->project.dir, e) < 0)
         return -1;
-    }
-    return 0;
+    return make_files(dir, &submission->pipeline->doc, e);
 }
 
 void run_dir_clear(struct run_dir *dir)

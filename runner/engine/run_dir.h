@@ -26,8 +26,12 @@ struct run_dir {
     gid_t gid;
 };
 
-int run_dir_make(struct run_dir *dir, const struct state *state,
-                 const struct submission *submission, struct err *e);
+/* Names everything; makes nothing. */
+void run_dir_init(struct run_dir *dir, const struct state *state,
+                  const struct submission *submission);
+
+/* Makes it, or finds it made. */
+int run_dir_make(struct run_dir *dir, const struct submission *submission, struct err *e);
 void run_dir_clear(struct run_dir *dir); /* frees the texts; the files stay */
 
 /* The directory of an attempt; free() it. */

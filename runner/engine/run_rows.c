@@ -21,10 +21,9 @@ static char *frozen_images(const struct submission *submission)
     struct buf out = {0};
 
     buf_putc(&out, '{');
-    for (uint32_t i = 0; i < submission->frozen_count; i++) {
-        const struct frozen_environment *frozen = &submission->frozen[i];
-        if (frozen->image_id)
-            json_put_member(&out, frozen->environment->name, frozen->image_id);
+    for (uint32_t i = 0; i < submission->frozen.count; i++) {
+        const struct frozen_environment *frozen = &submission->frozen.items[i];
+        json_put_member(&out, frozen->name, frozen->image);
     }
     buf_putc(&out, '}');
     return buf_take(&out);
@@ -53,11 +52,12 @@ int run_rows_add(struct store *store, const struct submission *submission, int64
                  struct err *e)
 {
     const struct pipeline *pipeline = submission->pipeline;
-    struct str parameters = json_raw(pipeline->parameters.doc, pipeline->parameters.at);
     auto_free char *uuids = join_texts(submission->selected);
     auto_free char *images = frozen_images(submission);
-    auto_free char *requested =
-        parameters.text ? mem_strndup(parameters.text, parameters.len) : mem_strdup("{}");
+    auto_buf struct buf options = {0}, environments = {0};
+
+    submission_put_options(submission, &options);
+    frozen_encode(&submission->frozen, &environments);
     struct store_run row = {
         .uuid = submission->run_uuid.text,
         .project = submission->project.dir,
@@ -66,17 +66,20 @@ int run_rows_add(struct store *store, const struct submission *submission, int64
         .pipeline_name = pipeline->name,
         .run_type = run_type_name(submission->plan->run_type),
         .uuids = uuids,
-        .parameters = requested,
+        .parameters = submission->parameters,
         .images = images,
-        .options = submission->in_place ? "{\"in_place\":true}" : "{}",
-        .job_uuid = "",
-        .rerun_of = "",
-        .definition = {pipeline->doc.text, pipeline->doc.len},
+        .options = buf_text(&options),
+        .job_uuid = submission->job_uuid.text,
+        .rerun_of = submission->rerun_of.text,
         .created_time = clock_wall(),
         .step_count = submission->plan->count,
     };
+    struct store_frozen frozen = {
+        .definition = {pipeline->doc.text, pipeline->doc.len},
+        .environments = buf_text(&environments),
+    };
 
-    if (store_add_run(store, &row, ret_run, e) < 0)
+    if (store_add_run(store, &row, &frozen, ret_run, e) < 0)
         return -1;
     return add_steps(store, submission, *ret_run, e);
 }

@@ -55,6 +55,26 @@ static int make_dirs(struct state *state, struct err *e)
     return fs_mkdirs(runs, dir_mode(), e);
 }
 
+static int check_length(const struct state *state, struct err *e)
+{
+    if (strlen(state->dir) <= LIMIT_STATE_PATH)
+        return 0;
+    return err_set(e, ERR_LIMIT,
+                   "the state directory's path \"%s\" is longer than %u bytes, which leaves no "
+                   "room for socket names: set SEGUE_STATE to a shorter one",
+                   state->dir, LIMIT_STATE_PATH);
+}
+
+/* Makes the directories and takes the lock. */
+static int set_up(struct state *state, struct err *e)
+{
+    auto_free char *lock = fs_join(state->dir, "lock");
+
+    if (make_dirs(state, e) == 0)
+        state->lock_fd = fs_lock(lock, e);
+    return state->lock_fd < 0 ? err_prefix(e, "cannot set up the state directory") : 0;
+}
+
 int state_create(struct state *state, const char *root, struct err *e)
 {
     char name[9];
@@ -66,20 +86,38 @@ int state_create(struct state *state, const char *root, struct err *e)
         .id = uuid_random(),
         .lock_fd = -1,
     };
-    if (strlen(state->dir) > LIMIT_STATE_PATH) {
-        err_set(e, ERR_LIMIT,
-                "the state directory's path \"%s\" is longer than %u bytes, which leaves no room "
-                "for socket names: set SEGUE_STATE to a shorter one",
-                state->dir, LIMIT_STATE_PATH);
-        state_close(state);
-        return -1;
+    if (check_length(state, e) == 0 && set_up(state, e) == 0)
+        return 0;
+    state_close(state);
+    return -1;
+}
+
+/* The same id for as long as the directory exists: by it containers are found again. */
+static int keep_id(struct state *state, struct err *e)
+{
+    auto_free char *path = fs_join(state->dir, "id");
+    auto_buf struct buf text = {0};
+
+    if (fs_exists(path)) {
+        if (fs_read(path, 100, &text, e) < 0)
+            return -1;
+        state->id = uuid_of(buf_text(&text));
+        if (uuid_is_valid(state->id.text))
+            return 0;
     }
-    auto_free char *lock = fs_join(state->dir, "lock");
-    if (make_dirs(state, e) < 0 || (state->lock_fd = fs_lock(lock, e)) < 0) {
-        state_close(state);
-        return err_prefix(e, "cannot set up the state directory");
-    }
-    return 0;
+    state->id = uuid_random();
+    return fs_write(path, str_of(state->id.text), 0600, FS_SYNC, e);
+}
+
+int state_open(struct state *state, const char *root, struct err *e)
+{
+    *state = (struct state){.root = mem_strdup(root), .dir = mem_strdup(root), .lock_fd = -1};
+    if (check_length(state, e) == 0 && set_up(state, e) == 0 && keep_id(state, e) == 0)
+        return 0;
+    if (e->code == ERR_CONFLICT)
+        err_set(e, ERR_CONFLICT, "another service has the state directory \"%s\"", root);
+    state_close(state);
+    return -1;
 }
 
 void state_close(struct state *state)

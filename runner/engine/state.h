@@ -4,9 +4,12 @@
  *       data/               shared between projects: SEGUE_DATA_DIR
  *       latest/<key>/<step> -> the newest results of a pipeline's step (runner/engine/results.h)
  *       cli/<8 characters>/ a state directory: one for each `segue run`
+ *       token               who may ask the service
+ *       and, of the service, whose state directory is ROOT itself, what follows:
  *
  *     a state directory
  *       lock                flocked for as long as its engine lives
+ *       id                  labels its containers
  *       segue.db            runs and events
  *       runs/<run>/         pipeline.json, io/, executed/, steps/<step>/<attempt>/
  *       k/<mark>/           sockets of a running attempt; `attempt` is a link to its directory,
@@ -33,6 +36,11 @@ char *state_root(void);
 /* Makes a state directory for one run below `root` and locks it. ERR_LIMIT: the path is too long
  * for the sockets in it. */
 int state_create(struct state *state, const char *root, struct err *e);
+
+/* The state directory of a service: `root` itself, made when missing. ERR_CONFLICT: another service
+ * has it. */
+int state_open(struct state *state, const char *root, struct err *e);
+
 void state_close(struct state *state); /* unlocks; removes nothing */
 
 /* Paths; free() them. */

@@ -55,6 +55,20 @@ static const char *const migrations[] = {
     " offset INTEGER, length INTEGER, payload TEXT);"
     "CREATE INDEX events_run ON events(run);"
     "CREATE INDEX events_state ON events(run) WHERE length IS NULL;",
+
+    /* The definition, which may be large, moves out of the row that changes with every status. */
+    "CREATE TABLE frozen("
+    " run INTEGER PRIMARY KEY, environments TEXT NOT NULL, definition BLOB NOT NULL);"
+    "INSERT INTO frozen SELECT id, '{}', definition FROM runs;"
+    "ALTER TABLE runs DROP COLUMN definition;"
+    "CREATE TABLE sources(run INTEGER PRIMARY KEY, sources TEXT NOT NULL);"
+    "CREATE TABLE requests(key TEXT PRIMARY KEY, digest TEXT NOT NULL, run INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX runs_waiting ON runs(job_uuid) WHERE status='PENDING';"
+    "CREATE INDEX runs_turn ON runs(pipeline_uuid, project) WHERE finished_time=0;"
+    "CREATE INDEX requests_run ON requests(run);"
+    "CREATE TABLE trash("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, uuid TEXT NOT NULL);",
 };
 
 #define VERSION (int)(sizeof migrations / sizeof *migrations)
@@ -336,7 +350,19 @@ static int update(struct row *row, const char *what, struct err *e)
     return 0;
 }
 
-int store_add_run(struct store *store, const struct store_run *run, int64_t *ret_run, struct err *e)
+static int add_frozen(struct store *store, int64_t run, const struct store_frozen *frozen,
+                      struct err *e)
+{
+    auto_row struct row row = write_row(store, SQL_ADD_FROZEN);
+
+    row_put(&row, run);
+    row_put_text(&row, frozen->environments);
+    row_put_blob(&row, frozen->definition);
+    return step_once(&row, e);
+}
+
+int store_add_run(struct store *store, const struct store_run *run,
+                  const struct store_frozen *frozen, int64_t *ret_run, struct err *e)
 {
     auto_row struct row row = write_row(store, SQL_ADD_RUN);
     const char *const values[] = {run->uuid,          run->project,       run->pipeline_path,
@@ -347,11 +373,30 @@ int store_add_run(struct store *store, const struct store_run *run, int64_t *ret
         row_put_text(&row, values[i]);
     row_put(&row, run->created_time);
     row_put(&row, run->step_count);
-    row_put_blob(&row, run->definition);
     if (step_once(&row, e) < 0)
         return -1;
     *ret_run = sqlite3_last_insert_rowid(store->db);
-    return 0;
+    return add_frozen(store, *ret_run, frozen, e);
+}
+
+int store_set_sources(struct store *store, int64_t run, const char *sources, struct err *e)
+{
+    auto_row struct row row = write_row(store, SQL_SET_SOURCES);
+
+    row_put(&row, run);
+    row_put_text(&row, sources);
+    return step_once(&row, e);
+}
+
+int store_add_request(struct store *store, const char *key, const char *digest, int64_t run,
+                      struct err *e)
+{
+    auto_row struct row row = write_row(store, SQL_ADD_REQUEST);
+
+    row_put_text(&row, key);
+    row_put_text(&row, digest);
+    row_put(&row, run);
+    return step_once(&row, e);
 }
 
 int store_set_run(struct store *store, int64_t run, enum status status, enum cause cause,
@@ -470,4 +515,90 @@ int store_add_line(struct store *store, int64_t run, const struct store_line *li
         return -1;
     *ret_id = sqlite3_last_insert_rowid(store->db);
     return 0;
+}
+
+/* ---- deleting ---- */
+
+/* A statement about one run; gives how many rows it changed. */
+static int change_run(struct store *store, enum store_statement statement, int64_t run,
+                      struct err *e)
+{
+    auto_row struct row row = write_row(store, statement);
+
+    row_put(&row, run);
+    return step_once(&row, e) < 0 ? -1 : sqlite3_changes(store->db);
+}
+
+static int add_trash(struct store *store, int64_t run, const char *uuid, struct err *e)
+{
+    auto_row struct row row = write_row(store, SQL_ADD_TRASH);
+
+    row_put(&row, run);
+    row_put_text(&row, uuid);
+    return step_once(&row, e);
+}
+
+/* The run's row is gone by now: who it was about stands in the payload. */
+static int add_deleted_event(struct store *store, int64_t run, const char *uuid, msec time,
+                             int64_t *ret_id, struct err *e)
+{
+    auto_row struct row row = write_row(store, SQL_ADD_EVENT);
+    char payload[64];
+
+    snprintf(payload, sizeof payload, "{\"run_uuid\":\"%s\"}", uuid);
+    row_put(&row, run);
+    row_put_null(&row);
+    row_put_null(&row);
+    row_put(&row, time);
+    row_put_text(&row, "run_deleted");
+    row_put_null(&row);
+    row_put_null(&row);
+    row_put_null(&row);
+    row_put_text(&row, payload);
+    if (step_once(&row, e) < 0)
+        return -1;
+    *ret_id = sqlite3_last_insert_rowid(store->db);
+    return 0;
+}
+
+int store_delete_run(struct store *store, int64_t run, const char *uuid, msec time, int64_t *ret_id,
+                     struct err *e)
+{
+    /* Its key goes at once: asked again, the request makes a new run. */
+    if (change_run(store, SQL_DELETE_RUN, run, e) < 0 ||
+        change_run(store, SQL_SHRED_REQUESTS, run, e) < 0 || add_trash(store, run, uuid, e) < 0)
+        return -1;
+    return add_deleted_event(store, run, uuid, time, ret_id, e);
+}
+
+int store_shred(struct store *store, int64_t run, uint32_t limit, struct err *e)
+{
+    static const enum store_statement rest[] = {SQL_SHRED_STEPS, SQL_SHRED_ATTEMPTS,
+                                                SQL_SHRED_FROZEN, SQL_SHRED_SOURCES};
+    auto_row struct row row = write_row(store, SQL_SHRED_EVENTS);
+
+    row_put(&row, run);
+    row_put(&row, limit);
+    if (step_once(&row, e) < 0)
+        return -1;
+    int removed = sqlite3_changes(store->db);
+    for (unsigned i = 0; removed == 0 && i < sizeof rest / sizeof *rest; i++)
+        if (change_run(store, rest[i], run, e) < 0)
+            return -1;
+    return removed;
+}
+
+int store_forget_trash(struct store *store, int64_t run, struct err *e)
+{
+    return change_run(store, SQL_FORGET_TRASH, run, e) < 0 ? -1 : 0;
+}
+
+int store_copy(struct store *store, const char *path, struct err *e)
+{
+    auto_row struct row row = row_of_text(store, "VACUUM INTO ?");
+
+    if (make_file(path, e) < 0)
+        return -1;
+    row_put_text(&row, path);
+    return step_once(&row, e);
 }

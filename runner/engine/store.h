@@ -16,6 +16,7 @@
 #ifndef SEGUE_RUNNER_STORE_H
 #define SEGUE_RUNNER_STORE_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/id.h"
@@ -66,7 +67,6 @@ struct store_run {
     const char *options;    /* JSON: in_place and what else the request chose */
     const char *job_uuid;   /* "": none */
     const char *rerun_of;   /* "": none */
-    struct str definition;  /* only where one run is asked for, not in lists */
     msec created_time;
     msec started_time;
     msec finished_time;
@@ -75,13 +75,26 @@ struct store_run {
     uint32_t step_count;
 };
 
+/* What a run is started from. Never changed, and read only for that. */
+struct store_frozen {
+    struct str definition;    /* JSON, any size */
+    const char *environments; /* JSON: where its steps run (runner/engine/frozen.h) */
+};
+
 /* Adds the run in status PENDING; id, status, cause, started and finished are not looked at. */
-int store_add_run(struct store *store, const struct store_run *run, int64_t *ret_run,
-                  struct err *e);
+int store_add_run(struct store *store, const struct store_run *run,
+                  const struct store_frozen *frozen, int64_t *ret_run, struct err *e);
 
 /* A run that has ended has a finished_time, others have none. */
 int store_set_run(struct store *store, int64_t run, enum status status, enum cause cause,
                   msec started_time, msec finished_time, struct err *e);
+
+/* What the notebooks that a run writes in place looked like (runner/engine/executed.h): JSON. */
+int store_set_sources(struct store *store, int64_t run, const char *sources, struct err *e);
+
+/* A request that made a run, by the key that its client gave it. Goes with the run. */
+int store_add_request(struct store *store, const char *key, const char *digest, int64_t run,
+                      struct err *e);
 
 struct store_step {
     uint32_t step;
@@ -138,6 +151,27 @@ struct store_line {
 int store_add_line(struct store *store, int64_t run, const struct store_line *line, int64_t *ret_id,
                    struct err *e);
 
+/* Deleting a run: at once it is in no list any more, and its one remaining event is run_deleted
+ * ({"run_uuid"} in its payload, its place in the log in *ret_id). The rest of it is shredded bit by
+ * bit, so that no transaction takes long: while store_next_trash gives a run, store_shred it until
+ * that gives 0; when its files are gone too, forget it. */
+int store_delete_run(struct store *store, int64_t run, const char *uuid, msec time, int64_t *ret_id,
+                     struct err *e);
+
+struct store_trash {
+    int64_t id; /* rises with every deletion */
+    int64_t run;
+    struct uuid run_uuid;
+};
+
+int store_next_trash(struct store *store, int64_t after, struct store_trash *ret_trash,
+                     struct err *e); /* 1: one with a higher id; 0: none */
+int store_shred(struct store *store, int64_t run, uint32_t limit, struct err *e); /* rows removed */
+int store_forget_trash(struct store *store, int64_t run, struct err *e);
+
+/* Writes a copy of the whole database, as of one moment, to a new file. */
+int store_copy(struct store *store, const char *path, struct err *e);
+
 /* Reading. A callback gets rows that are good until it returns, and may call nothing on the same
  * store. It returns 0 to go on; anything else ends the reading, which then returns that: -1 with
  * its own error in `e`, or 1 for "enough". */
@@ -154,9 +188,37 @@ struct store_filter {
 
 typedef int store_run_fn(void *data, const struct store_run *run, struct err *e);
 
-/* Runs, newest first; the definition is read only with `uuid`. */
+/* Runs, newest first. */
 int store_runs(struct store *store, const struct store_filter *filter, store_run_fn *fn, void *data,
                struct err *e);
+
+/* One run. ERR_NOT_FOUND. */
+int store_run(struct store *store, const char *uuid, store_run_fn *fn, void *data, struct err *e);
+
+typedef int store_frozen_fn(void *data, const struct store_run *run,
+                            const struct store_frozen *frozen, struct err *e);
+
+/* One run with what it is started from. ERR_NOT_FOUND. */
+int store_frozen(struct store *store, int64_t run, store_frozen_fn *fn, void *data, struct err *e);
+
+int store_sources(struct store *store, int64_t run, struct buf *out, struct err *e); /* "": none */
+
+/* Who used the key before; 1: found, 0: nobody. */
+int store_request(struct store *store, const char *key, char digest[65], struct uuid *ret_run,
+                  struct err *e);
+
+/* Where a run that is PENDING stands: 1 is the next of its class (job or none), STORE_PLACE_MAX
+ * that or further behind; the older open run on the same project and pipeline that it has to wait
+ * for, if there is one. */
+#define STORE_PLACE_MAX 100
+
+struct store_place {
+    uint32_t position;
+    struct uuid waiting_for; /* all zero: nobody */
+};
+
+int store_place(struct store *store, const struct store_run *run, struct store_place *ret_place,
+                struct err *e);
 
 typedef int store_step_fn(void *data, const struct store_step *step, struct err *e);
 
@@ -165,7 +227,7 @@ int store_steps(struct store *store, int64_t run, store_step_fn *fn, void *data,
 struct store_event {
     int64_t id;
     int64_t run;
-    const char *run_uuid;
+    const char *run_uuid;  /* "": the run was deleted */
     const char *step_uuid; /* "": about the run */
     const char *event;
     uint32_t step; /* STEP_NONE: about the run */
@@ -185,6 +247,8 @@ typedef int store_event_fn(void *data, const struct store_event *event, struct e
  * is one short read transaction, so that a slow reader holds nothing. */
 int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t limit,
                        store_event_fn *fn, void *data, struct err *e);
+
+int store_last_event(struct store *store, int64_t *ret_id, struct err *e); /* 0: none yet */
 
 typedef int store_replay_fn(void *data, const struct run_event *event, const char *step_uuid,
                             struct err *e);

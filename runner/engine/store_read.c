@@ -3,8 +3,6 @@
  */
 #include "runner/engine/store_inner.h"
 
-#include "base/buf.h"
-
 #include <stdio.h>
 
 /* What does not fit in a database of ours was not written by us: the file is damaged. */
@@ -33,11 +31,6 @@ int store_attempt(struct store *store, int64_t run, uint32_t step, uint32_t atte
 }
 
 /* ---- runs ---- */
-
-#define RUN_COLUMNS                                                                                \
-    "SELECT id, uuid, status, cause, created_time, started_time, finished_time, step_count,"       \
-    " project, pipeline_path, pipeline_uuid, pipeline_name, run_type, job_uuid, rerun_of, images," \
-    " options, uuids, parameters"
 
 static void add_text_filter(struct buf *sql, const char *column, const char *value)
 {
@@ -69,9 +62,7 @@ static void add_status_filter(struct buf *sql, unsigned statuses)
 
 static void runs_query(const struct store_filter *filter, struct buf *sql)
 {
-    buf_puts(sql, RUN_COLUMNS);
-    buf_puts(sql, filter->uuid ? ", definition" : ", NULL");
-    buf_puts(sql, " FROM runs WHERE id<?");
+    buf_puts(sql, STORE_RUN_COLUMNS " FROM runs WHERE id<?");
     add_text_filter(sql, "uuid", filter->uuid);
     add_text_filter(sql, "project", filter->project);
     add_text_filter(sql, "pipeline_uuid", filter->pipeline_uuid);
@@ -101,7 +92,6 @@ static int read_run(struct row *row, struct store_run *run, struct err *e)
     run->options = row_text(row);
     run->uuids = row_text(row);
     run->parameters = row_text(row);
-    run->definition = row_blob(row);
     return 0;
 }
 
@@ -134,6 +124,109 @@ int store_runs(struct store *store, const struct store_filter *filter, store_run
         if (ended != 0)
             return ended;
     }
+}
+
+int store_run(struct store *store, const char *uuid, store_run_fn *fn, void *data, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_RUN);
+    struct store_run run;
+
+    row_put_text(&row, uuid);
+    int found = row_step(&row, e);
+    if (found == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no run \"%s\"", uuid);
+    if (found < 0 || read_run(&row, &run, e) < 0)
+        return -1;
+    return fn(data, &run, e);
+}
+
+int store_frozen(struct store *store, int64_t run, store_frozen_fn *fn, void *data, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_FROZEN);
+    struct store_run found_run;
+
+    row_put(&row, run);
+    int found = row_step(&row, e);
+    if (found == 0)
+        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such run", store->path);
+    if (found < 0 || read_run(&row, &found_run, e) < 0)
+        return -1;
+    struct store_frozen frozen = {.environments = row_text(&row)};
+    frozen.definition = row_blob(&row);
+    return fn(data, &found_run, &frozen, e);
+}
+
+int store_sources(struct store *store, int64_t run, struct buf *out, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_SOURCES);
+
+    row_put(&row, run);
+    int found = row_step(&row, e);
+    if (found > 0)
+        buf_puts(out, row_text(&row));
+    return found < 0 ? -1 : 0;
+}
+
+int store_request(struct store *store, const char *key, char digest[65], struct uuid *ret_run,
+                  struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_REQUEST);
+
+    row_put_text(&row, key);
+    int found = row_step(&row, e);
+    if (found <= 0)
+        return found;
+    snprintf(digest, 65, "%s", row_text(&row));
+    *ret_run = uuid_of(row_text(&row));
+    return 1;
+}
+
+static int read_position(struct store *store, const struct store_run *run, uint32_t *ret_position,
+                         struct err *e)
+{
+    auto_row struct row row =
+        row_of(store, *run->job_uuid ? SQL_POSITION_IN_BACKGROUND : SQL_POSITION);
+
+    row_put(&row, run->id);
+    row_put(&row, STORE_PLACE_MAX - 1);
+    if (row_step(&row, e) < 0)
+        return -1;
+    *ret_position = 1 + (uint32_t)row_int(&row);
+    return 0;
+}
+
+int store_place(struct store *store, const struct store_run *run, struct store_place *ret_place,
+                struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_WAITING_FOR);
+
+    *ret_place = (struct store_place){0};
+    if (read_position(store, run, &ret_place->position, e) < 0)
+        return -1;
+    if (*run->job_uuid)
+        return 0; /* works on a snapshot of its own */
+    row_put(&row, run->id);
+    row_put_text(&row, run->pipeline_uuid);
+    row_put_text(&row, run->project);
+    int found = row_step(&row, e);
+    if (found > 0)
+        ret_place->waiting_for = uuid_of(row_text(&row));
+    return found < 0 ? -1 : 0;
+}
+
+int store_next_trash(struct store *store, int64_t after, struct store_trash *ret_trash,
+                     struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_NEXT_TRASH);
+
+    row_put(&row, after);
+    int found = row_step(&row, e);
+    if (found <= 0)
+        return found;
+    ret_trash->id = row_int(&row);
+    ret_trash->run = row_int(&row);
+    ret_trash->run_uuid = uuid_of(row_text(&row));
+    return 1;
 }
 
 /* ---- steps ---- */
@@ -218,6 +311,16 @@ int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t li
         if (ended != 0)
             return ended;
     }
+}
+
+int store_last_event(struct store *store, int64_t *ret_id, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_LAST_EVENT);
+
+    if (row_step(&row, e) < 0)
+        return -1;
+    *ret_id = row_int(&row);
+    return 0;
 }
 
 static int read_run_event(struct row *row, struct run_event *event, struct err *e)

@@ -9,74 +9,19 @@
 
 /* --- environments --- */
 
-static void cannot_run(struct frozen_environment *frozen, enum cause cause, const char *message)
-{
-    frozen->environment = NULL;
-    frozen->cause = cause;
-    free(frozen->message);
-    frozen->message = mem_strdup(message);
-}
-
-static void freeze_image(struct frozen_environment *frozen)
-{
-    const struct environment *environment = frozen->environment;
-    struct err e;
-
-    if (!environment->image) {
-        cannot_run(frozen, CAUSE_ENVIRONMENT_MISSING,
-                   "the step shall run in a container, but its environment names no image");
-        return;
-    }
-    frozen->image_id = launch_image_id(environment->image, &e);
-    if (frozen->image_id)
-        return;
-    if (e.code == ERR_NOT_FOUND) {
-        auto_free char *hint = environment_build_hint(environment);
-        auto_free char *message =
-            mem_printf("there is no image \"%s\"; build it with: %s", environment->image, hint);
-        cannot_run(frozen, CAUSE_ENVIRONMENT_MISSING, message);
-    } else {
-        cannot_run(frozen, CAUSE_LAUNCHER_UNAVAILABLE, e.text);
-    }
-}
-
-static void freeze_environment(struct frozen_environment *frozen,
-                               const struct submission *submission, const char *name)
-{
-    struct err e;
-    const struct environment *found = environment_find(&submission->environments, name, &e);
-
-    /* Local processes need no environment, so a missing one stops nobody who asked for them. */
-    if (!found && submission->launcher == LAUNCHER_CHOICE_PROCESS)
-        found = environment_find(&submission->environments, "", &e);
-    if (!found) {
-        cannot_run(frozen, CAUSE_ENVIRONMENT_MISSING, e.text);
-        return;
-    }
-    frozen->environment = found;
-    frozen->launcher = submission->launcher == LAUNCHER_CHOICE_PROCESS  ? LAUNCHER_PROCESS
-                       : submission->launcher == LAUNCHER_CHOICE_DOCKER ? LAUNCHER_DOCKER
-                                                                        : found->launcher;
-    if (frozen->launcher == LAUNCHER_DOCKER)
-        freeze_image(frozen);
-}
-
-static void freeze_environments(struct submission *submission)
+static void freeze_environments(struct submission *submission,
+                                const struct environments *environments)
 {
     const struct plan *plan = submission->plan;
     struct map known = {0};
-    uint32_t capacity = 0;
 
     submission->frozen_of = mem_array(plan->count, sizeof *submission->frozen_of);
     for (uint32_t i = 0; i < plan->count; i++) {
         const char *name = submission_step(submission, i)->environment;
-        uint32_t index = map_add(&known, str_of(name), submission->frozen_count);
+        uint32_t index = map_add(&known, str_of(name), submission->frozen.count);
         if (index == MAP_NONE) {
-            index = submission->frozen_count;
-            mem_grow(submission->frozen, index, capacity);
-            submission->frozen[index] = (struct frozen_environment){0};
-            freeze_environment(&submission->frozen[index], submission, name);
-            submission->frozen_count++;
+            index = submission->frozen.count;
+            frozen_add(&submission->frozen, environments, name, submission->launcher);
         }
         submission->frozen_of[i] = index;
     }
@@ -107,7 +52,7 @@ static void copy_selection(struct submission *submission, const struct request *
 {
     uint32_t count = request->run_type == RUN_FULL ? 0 : request->selected_count;
 
-    submission->selected = mem_array(count + 1, sizeof *submission->selected);
+    submission->selected = mem_array((size_t)count + 1, sizeof *submission->selected);
     for (uint32_t i = 0; i < count; i++)
         submission->selected[i] =
             mem_strdup(submission->pipeline->steps[request->selected[i]].uuid);
@@ -117,11 +62,12 @@ static int check(struct submission *submission, const struct request *request,
                  struct problems *problems, struct err *e)
 {
     const struct project *project = &submission->project;
+    auto_free char *origin = submission_origin(project);
+    auto_environments struct environments environments = {0};
 
     if (check_project(project, e) < 0)
         return -1;
-    if (pipeline_parse(request->definition, request->origin, &submission->pipeline, problems, e) <
-        0)
+    if (pipeline_parse(request->definition, origin, &submission->pipeline, problems, e) < 0)
         return -1;
     if (plan_make(submission->pipeline, request->run_type, request->selected,
                   request->selected_count, &submission->plan, e) < 0)
@@ -130,7 +76,10 @@ static int check(struct submission *submission, const struct request *request,
                      problems);
     if (problems->total > 0)
         return problems_to_err(problems, e);
-    return environments_read(&submission->environments, project->dir, NULL, e);
+    if (environments_read(&environments, project->dir, NULL, e) < 0)
+        return -1;
+    freeze_environments(submission, &environments);
+    return 0;
 }
 
 int submission_make(const struct request *request, struct submission **ret_submission,
@@ -142,18 +91,162 @@ int submission_make(const struct request *request, struct submission **ret_submi
     submission->launcher = request->launcher;
     submission->in_place = request->in_place;
     submission->output_dir = mem_strdup(request->output_dir);
+    submission->job_uuid = uuid_of(request->job_uuid ? request->job_uuid : "");
+    submission->parameters = request->parameters.text
+                                 ? mem_strndup(request->parameters.text, request->parameters.len)
+                                 : mem_strdup("{}");
     copy_project(submission, request->project);
     if (check(submission, request, problems, e) < 0)
         return -1;
     copy_selection(submission, request);
-    freeze_environments(submission);
     *ret_submission = take_ptr(&submission);
     return 0;
 }
 
-static bool is_limited(const struct pipeline_step *step, const struct environment *environment)
+/* --- made again --- */
+
+char *submission_origin(const struct project *project)
 {
-    const struct environment_resources *resources = &environment->resources;
+    return *project->pipeline_path ? fs_join(project->dir, project->pipeline_path)
+                                   : mem_strdup(project->dir);
+}
+
+void submission_put_options(const struct submission *submission, struct buf *out)
+{
+    buf_putc(out, '{');
+    if (submission->in_place)
+        json_put_member_raw(out, "in_place", STR("true"));
+    if (submission->launcher != LAUNCHER_CHOICE_ENVIRONMENT)
+        json_put_member(out, "launcher", launcher_choice_name(submission->launcher));
+    json_put_member(out, "output_dir", submission->output_dir);
+    buf_putc(out, '}');
+}
+
+static int restore_options(struct submission *submission, const char *text, struct err *e)
+{
+    auto_json struct json doc = {0};
+
+    if (json_parse(&doc, str_of(text), JSON_STRICT, NULL, e) < 0)
+        return err_prefix(e, "the run's options");
+    auto_free char *launcher = json_strdup(&doc, json_get(&doc, 0, "launcher"));
+    submission->in_place = json_is_true(&doc, json_get(&doc, 0, "in_place"));
+    submission->launcher = launcher_choice_of_name(launcher);
+    submission->output_dir = json_strdup(&doc, json_get(&doc, 0, "output_dir"));
+    return 0;
+}
+
+static int restore_selection(struct submission *submission, const char *text, struct err *e)
+{
+    auto_json struct json doc = {0};
+    uint32_t count = 0;
+
+    if (json_parse(&doc, str_of(text), JSON_STRICT, NULL, e) < 0)
+        return err_prefix(e, "the run's selection");
+    submission->selected = mem_array((size_t)json_count(&doc, 0) + 1, sizeof(char *));
+    json_each (&doc, 0, at)
+        if ((submission->selected[count] = json_strdup(&doc, at)))
+            count++;
+    return 0;
+}
+
+/* The plan of the uuids in `selected`. */
+static int replan(struct submission *submission, enum run_type run_type, struct err *e)
+{
+    const struct pipeline *pipeline = submission->pipeline;
+    uint32_t count = 0;
+
+    while (submission->selected[count])
+        count++;
+    auto_free uint32_t *steps = mem_array((size_t)count + 1, sizeof *steps);
+    for (uint32_t i = 0; i < count; i++) {
+        steps[i] = pipeline_index(pipeline, str_of(submission->selected[i]));
+        if (steps[i] == STEP_NONE)
+            return err_set(e, ERR_INVALID, "there is no step \"%s\"", submission->selected[i]);
+    }
+    plan_free(take_ptr(&submission->plan));
+    return plan_make(pipeline, run_type, steps, count, &submission->plan, e);
+}
+
+/* Steps find their environment among the frozen ones by its name. */
+static int restore_environments(struct submission *submission, struct err *e)
+{
+    const struct frozen_list *frozen = &submission->frozen;
+    struct map known = {0};
+    int result = 0;
+
+    for (uint32_t i = 0; i < frozen->count; i++)
+        map_add(&known, str_of(frozen->items[i].name), i);
+    free(submission->frozen_of);
+    submission->frozen_of = mem_array(submission->plan->count, sizeof *submission->frozen_of);
+    for (uint32_t i = 0; result == 0 && i < submission->plan->count; i++) {
+        const char *name = submission_step(submission, i)->environment;
+        submission->frozen_of[i] = map_get(&known, str_of(name));
+        if (submission->frozen_of[i] == MAP_NONE)
+            result = err_set(e, ERR_IO, "the environment \"%s\" was not kept", name);
+    }
+    map_clear(&known);
+    return result;
+}
+
+static int restore(struct submission *submission, const struct store_run *run,
+                   const struct store_frozen *frozen, struct err *e)
+{
+    auto_problems struct problems problems = {0};
+    auto_free char *origin = submission_origin(&submission->project);
+    enum run_type run_type;
+
+    if (run_type_parse(run->run_type, &run_type, e) < 0 ||
+        restore_options(submission, run->options, e) < 0 ||
+        restore_selection(submission, run->uuids, e) < 0 ||
+        frozen_parse(&submission->frozen, frozen->environments, e) < 0 ||
+        pipeline_parse(frozen->definition, origin, &submission->pipeline, &problems, e) < 0 ||
+        replan(submission, run_type, e) < 0)
+        return -1;
+    return restore_environments(submission, e);
+}
+
+int submission_restore(const struct store_run *run, const struct store_frozen *frozen,
+                       struct submission **ret_submission, struct err *e)
+{
+    auto_submission struct submission *submission = mem_zalloc(sizeof *submission);
+
+    submission->run_uuid = uuid_of(run->uuid);
+    submission->rerun_of = uuid_of(run->rerun_of);
+    submission->job_uuid = uuid_of(run->job_uuid);
+    submission->project = (struct project){
+        .dir = mem_strdup(run->project),
+        .pipeline_path = mem_strdup(run->pipeline_path),
+        .pipeline_dir = fs_dirname(run->pipeline_path),
+    };
+    submission->parameters = mem_strdup(run->parameters);
+    if (restore(submission, run, frozen, e) < 0)
+        return err_prefix(e, "the run \"%s\" cannot be taken up again", run->uuid);
+    *ret_submission = take_ptr(&submission);
+    return 0;
+}
+
+int submission_narrow(struct submission *submission, const char *const *uuids, uint32_t count,
+                      struct err *e)
+{
+    mem_free_texts(submission->selected);
+    submission->selected = mem_array((size_t)count + 1, sizeof *submission->selected);
+    for (uint32_t i = 0; i < count; i++)
+        submission->selected[i] = mem_strdup(uuids[i]);
+    if (replan(submission, RUN_SELECTION, e) < 0)
+        return -1;
+    return restore_environments(submission, e);
+}
+
+/* --- looking --- */
+
+enum run_class submission_class(const struct submission *submission)
+{
+    return *submission->job_uuid.text ? RUN_BACKGROUND : RUN_INTERACTIVE;
+}
+
+static bool is_limited(const struct pipeline_step *step, const struct frozen_environment *frozen)
+{
+    const struct environment_resources *resources = &frozen->resources;
 
     return step->cpus > 0 || step->memory_bytes > 0 || step->gpus > 0 || resources->cpus > 0 ||
            resources->memory_bytes > 0 || resources->gpus > 0;
@@ -164,8 +257,8 @@ void submission_warn(const struct submission *submission, struct problems *warni
     for (uint32_t i = 0; i < submission->plan->count; i++) {
         const struct pipeline_step *step = submission_step(submission, i);
         const struct frozen_environment *frozen = submission_environment(submission, i);
-        if (frozen->environment && frozen->launcher == LAUNCHER_PROCESS &&
-            is_limited(step, frozen->environment))
+        if (frozen->cause == CAUSE_NONE && frozen->launcher == LAUNCHER_PROCESS &&
+            is_limited(step, frozen))
             problems_add(warnings, &submission->pipeline->doc, step->node,
                          "resources bind containers only: as a local process, \"%s\" runs "
                          "without limits",
@@ -177,16 +270,10 @@ void submission_free(struct submission *submission)
 {
     if (!submission)
         return;
-    for (uint32_t i = 0; i < submission->frozen_count; i++) {
-        free(submission->frozen[i].message);
-        free(submission->frozen[i].image_id);
-    }
-    for (char **uuid = submission->selected; uuid && *uuid; uuid++)
-        free(*uuid);
-    free(submission->selected);
-    free(submission->frozen);
+    mem_free_texts(submission->selected);
+    free(submission->parameters);
+    frozen_clear(&submission->frozen);
     free(submission->frozen_of);
-    environments_clear(&submission->environments);
     plan_free(submission->plan);
     pipeline_free(submission->pipeline);
     project_clear(&submission->project);
@@ -197,7 +284,7 @@ void submission_free(struct submission *submission)
 const struct frozen_environment *submission_environment(const struct submission *submission,
                                                         uint32_t plan_step)
 {
-    return &submission->frozen[submission->frozen_of[plan_step]];
+    return &submission->frozen.items[submission->frozen_of[plan_step]];
 }
 
 const struct pipeline_step *submission_step(const struct submission *submission, uint32_t plan_step)

@@ -1,45 +1,33 @@
 /* submission: a run as it is frozen when it is accepted: definition with its parameters, plan,
- * project, and for each step the environment with the id of its image.
+ * project, and for each step where it runs, with the id of its image.
  *
- * Made only by submission_make, which checks everything that can be refused before anything runs;
- * what is found out about environments and images is kept per step and fails only the steps that
- * need them. Never changed afterwards. Owns everything it shows.
+ * Made by submission_make, which checks everything that can be refused before anything runs, or
+ * made again from what the store kept of one (submission_restore). What is found out about
+ * environments and images is kept per step and fails only the steps that need them. Never changed
+ * afterwards. Owns everything it shows.
  */
 #ifndef SEGUE_RUNNER_SUBMISSION_H
 #define SEGUE_RUNNER_SUBMISSION_H
 
 #include "base/id.h"
-#include "kernel-gateway/cause.h"
-#include "kernel-gateway/environment.h"
+#include "runner/engine/frozen.h"
+#include "runner/engine/run_queue.h"
+#include "runner/engine/store.h"
 #include "runner/plan/pipeline.h"
 #include "runner/plan/plan.h"
 #include "runner/plan/project.h"
 
-enum launcher_choice {
-    LAUNCHER_CHOICE_ENVIRONMENT, /* each step where its environment says */
-    LAUNCHER_CHOICE_PROCESS,     /* everything as local processes */
-    LAUNCHER_CHOICE_DOCKER,      /* everything in containers */
-};
-
-/* Where a step's programs run. */
-struct frozen_environment {
-    const struct environment *environment; /* NULL: the step cannot run, for this reason: */
-    enum cause cause;
-    char *message;
-    enum launcher_kind launcher;
-    char *image_id; /* NULL: a local process */
-};
-
 struct submission {
     struct uuid run_uuid;
-    struct project project;
+    struct uuid job_uuid;      /* all zero: of none; else it runs in the background */
+    struct uuid rerun_of;      /* all zero: of none */
+    struct project project;    /* pipeline_path "": the definition came with the request */
     struct pipeline *pipeline; /* of the definition with the run's parameters in it */
     struct plan *plan;
-    char **selected; /* uuids, NULL at the end; for the record */
-    struct environments environments;
-    struct frozen_environment *frozen; /* by step of the plan, pointing at shared ones */
-    uint32_t *frozen_of;               /* plan step -> index in `frozen` */
-    uint32_t frozen_count;
+    char **selected;  /* uuids, NULL at the end; for the record */
+    char *parameters; /* JSON: as they were asked for; for the record */
+    struct frozen_list frozen;
+    uint32_t *frozen_of; /* plan step -> index in `frozen` */
     enum launcher_choice launcher;
     bool in_place;
     char *output_dir; /* absolute, or NULL */
@@ -49,19 +37,38 @@ struct submission {
 struct request {
     const struct project *project;
     struct str definition; /* JSON, parameters merged in */
-    const char *origin;    /* see pipeline_parse */
+    struct str parameters; /* JSON object: those that were merged in; none: none */
     enum run_type run_type;
     const uint32_t *selected; /* indices of steps */
     uint32_t selected_count;
     enum launcher_choice launcher;
     bool in_place;
     const char *output_dir; /* or NULL */
+    const char *job_uuid;   /* or NULL */
 };
 
 /* Refused with ERR_INVALID or ERR_LIMIT; what is wrong with the definition goes to `problems`.
  * May ask the Docker engine for image ids. */
 int submission_make(const struct request *request, struct submission **ret_submission,
                     struct problems *problems, struct err *e);
+
+/* The same again from the store. ERR_INVALID, ERR_IO: what is kept there cannot be run (any
+ * more). */
+int submission_restore(const struct store_run *run, const struct store_frozen *frozen,
+                       struct submission **ret_submission, struct err *e);
+
+/* Keeps of the plan only the steps with these uuids: for running a part of it again. Refused with
+ * ERR_INVALID as plan_make does. */
+int submission_narrow(struct submission *submission, const char *const *uuids, uint32_t count,
+                      struct err *e);
+
+/* What a pipeline without a uuid gets one from. free() it. */
+char *submission_origin(const struct project *project);
+
+enum run_class submission_class(const struct submission *submission);
+
+/* How the run is to be done, as JSON: {in_place, launcher, output_dir}. */
+void submission_put_options(const struct submission *submission, struct buf *out);
 
 /* Adds what will not be as somebody may expect: limits bind containers, not local processes. */
 void submission_warn(const struct submission *submission, struct problems *warnings);

@@ -6,18 +6,6 @@
 #include "runner/engine/results.h"
 #include "runner/plan/overrides.h"
 
-static char **copy_texts(char *const *texts)
-{
-    size_t count = 0;
-
-    while (texts[count])
-        count++;
-    char **copy = mem_array(count + 1, sizeof *copy);
-    for (size_t i = 0; i < count; i++)
-        copy[i] = mem_strdup(texts[i]);
-    return copy;
-}
-
 static void put_names(struct task *task, const struct task_source *source, uint32_t plan_step,
                       const char *mark)
 {
@@ -44,17 +32,15 @@ static void put_names(struct task *task, const struct task_source *source, uint3
 
 static void put_environment(struct task *task, const struct frozen_environment *frozen)
 {
-    const struct environment *environment = frozen->environment;
-
     task->launcher = mem_strdup(launcher_name(frozen->launcher));
-    task->image = mem_strdup(frozen->image_id);
-    task->kernelspec = mem_strdup(environment->kernelspec);
-    task->language = mem_strdup(environment->language);
-    task->network = environment->network;
-    task->millicpus = (int64_t)(1000 * environment->resources.cpus);
-    task->memory_bytes = (int64_t)environment->resources.memory_bytes;
-    task->gpus = environment->resources.gpus;
-    task->env = copy_texts(environment->env);
+    task->image = mem_strdup(frozen->image);
+    task->kernelspec = mem_strdup(frozen->kernelspec);
+    task->language = mem_strdup(frozen->language);
+    task->network = frozen->network;
+    task->millicpus = (int64_t)(1000 * frozen->resources.cpus);
+    task->memory_bytes = (int64_t)frozen->resources.memory_bytes;
+    task->gpus = frozen->resources.gpus;
+    task->env = mem_copy_texts(frozen->env);
 }
 
 /* What the step itself asks for goes over what its environment gives. */
@@ -81,6 +67,21 @@ static int put_parameters(struct task *task, const struct pipeline *pipeline,
     return json_parse_take(&task->parameters, buf_take(&merged), len, JSON_STRICT, NULL, e);
 }
 
+/* What a run again leaves out is taken from the run that it repeats, if that left something. */
+static int bring_parent(const struct task_source *source, const char *parent, struct err *e)
+{
+    const struct submission *submission = source->submission;
+
+    if (*submission->rerun_of.text) {
+        auto_free char *run_dir = state_run_dir(source->state, submission->rerun_of.text);
+        auto_free char *results = mem_printf("%s/io/%s", run_dir, parent);
+        if (fs_exists(results))
+            return results_bring(results, parent, source->dir->io, e);
+    }
+    auto_free char *latest = results_latest(source->state->root, &source->dir->results_key, parent);
+    return results_bring(latest, parent, source->dir->io, e);
+}
+
 static int bring_results(const struct task_source *source, uint32_t plan_step, struct err *e)
 {
     const struct submission *submission = source->submission;
@@ -91,8 +92,7 @@ static int bring_results(const struct task_source *source, uint32_t plan_step, s
     for (uint32_t i = 0; i < step->incoming.count; i++) {
         const char *parent = submission->pipeline->steps[step->incoming.at[i]].uuid;
         auto_free char *own = fs_join(source->dir->io, parent);
-        if (!fs_exists(own) && results_bring(source->state->root, &source->dir->results_key, parent,
-                                             source->dir->io, e) < 0)
+        if (!fs_exists(own) && bring_parent(source, parent, e) < 0)
             return -1;
     }
     return 0;

@@ -2,18 +2,9 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "kernel-gateway/keeper.h"
 #include "runner/notebook/parameters.h"
 #include "runner/version.h"
-
-static int read_source(const struct task *task, struct notebook **ret_notebook, struct err *e)
-{
-    auto_buf struct buf text = {0};
-
-    if (fs_read(task->source, LIMIT_NOTEBOOK_BYTES, &text, e) < 0)
-        return -1;
-    size_t len = text.len;
-    return notebook_read(buf_take(&text), len, fs_basename(task->source), ret_notebook, e);
-}
 
 static void inject_parameters(struct notebook *notebook, const struct task *task)
 {
@@ -32,7 +23,9 @@ static void inject_parameters(struct notebook *notebook, const struct task *task
         notebook_inject(notebook, (struct str){source.data, source.len});
 }
 
-int notebook_of_task(const struct task *task, struct notebook **ret_notebook, struct err *e)
+/* The name of the source is the one that people know, also where a copy of it is read. */
+static int start(const struct task *task, struct buf *take_text, struct notebook **ret_notebook,
+                 struct err *e)
 {
     struct notebook_options options = {
         .errors = NOTEBOOK_ERRORS_STOP,
@@ -41,11 +34,39 @@ int notebook_of_task(const struct task *task, struct notebook **ret_notebook, st
         .parameters = json_raw(&task->parameters, 0),
         .version = SEGUE_VERSION,
     };
+    size_t len = take_text->len;
 
-    if (read_source(task, ret_notebook, e) < 0)
+    if (notebook_read(buf_take(take_text), len, fs_basename(task->source), ret_notebook, e) < 0)
         return -1;
     inject_parameters(*ret_notebook, task);
     notebook_start(*ret_notebook, &options);
+    return 0;
+}
+
+int notebook_begin(const struct task *task, const char *directory, struct notebook **ret_notebook,
+                   struct err *e)
+{
+    auto_free char *kept = fs_join(directory, SOURCE_FILE);
+    auto_buf struct buf text = {0};
+
+    if (fs_read(task->source, LIMIT_NOTEBOOK_BYTES, &text, e) < 0 ||
+        fs_write(kept, (struct str){text.data, text.len}, 0600, FS_NO_SYNC, e) < 0)
+        return -1;
+    return start(task, &text, ret_notebook, e);
+}
+
+int notebook_so_far(const struct task *task, const char *directory, struct notebook **ret_notebook,
+                    struct err *e)
+{
+    auto_free char *kept = fs_join(directory, SOURCE_FILE);
+    auto_free char *journal = fs_join(directory, KEEPER_JOURNAL);
+    auto_notebook struct notebook *notebook = NULL;
+    auto_buf struct buf text = {0};
+
+    if (fs_read(kept, LIMIT_NOTEBOOK_BYTES, &text, e) < 0 || start(task, &text, &notebook, e) < 0 ||
+        notebook_replay(notebook, journal, e) < 0)
+        return -1;
+    *ret_notebook = take_ptr(&notebook);
     return 0;
 }
 

@@ -3,9 +3,7 @@
  * STOP_LIMIT_MS: SIGINT to the CLI promises that everything has stopped within 5 s. */
 #include "runner/step/step.h"
 
-#include "base/fs.h"
 #include "base/json.h"
-#include "base/limits.h"
 #include "runner/step/step_driver.h"
 
 #include <stdarg.h>
@@ -153,16 +151,6 @@ static int write_last_line(struct step *step)
 
 /* --- life --- */
 
-static int read_task(struct step *step, const char *directory, struct err *e)
-{
-    auto_buf struct buf text = {0};
-    auto_free char *path = fs_join(directory, TASK_FILE);
-
-    if (fs_read(path, LIMIT_PIPELINE_BYTES, &text, e) < 0)
-        return -1;
-    return task_parse(&step->task, (struct str){text.data, text.len}, e);
-}
-
 static void start_work(struct step *step)
 {
     struct err e = {0};
@@ -216,7 +204,7 @@ int step_run(const struct keeper_birth *birth)
     if (keeper_open(&step.keeper, birth, &events, &step, &e) < 0)
         return 1;
     step.loop = keeper_loop(step.keeper);
-    if (read_task(&step, birth->directory, &e) == 0)
+    if (task_read(&step.task, birth->directory, &e) == 0)
         work(&step);
     else
         step_fail_err(&step, CAUSE_INTERNAL, &e);

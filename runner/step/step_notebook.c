@@ -423,8 +423,8 @@ static int notebook_driver_start(struct step *step, struct err *e, enum cause *r
     work->cell_timer = loop_add_timer(step->loop, on_cell_timeout, work);
     work->probe_timer = loop_add_timer(step->loop, send_probe, work);
     work->kill_timer = loop_add_timer(step->loop, on_kill_time, work);
-    if (notebook_of_task(&step->task, &work->notebook, e) < 0) {
-        *ret_cause = CAUSE_INPUT_INVALID;
+    if (notebook_begin(&step->task, step->directory, &work->notebook, e) < 0) {
+        *ret_cause = e->code == ERR_NO_SPACE ? CAUSE_STORAGE_FAILED : CAUSE_INPUT_INVALID;
         return -1;
     }
     work->outputs = outputs_new(

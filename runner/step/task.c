@@ -100,3 +100,13 @@ int task_parse(struct task *task, struct str text, struct err *e)
     }
     return 0;
 }
+
+int task_read(struct task *task, const char *directory, struct err *e)
+{
+    auto_free char *path = fs_join(directory, TASK_FILE);
+    auto_buf struct buf text = {0};
+
+    if (fs_read(path, LIMIT_PIPELINE_BYTES, &text, e) < 0)
+        return -1;
+    return task_parse(task, (struct str){text.data, text.len}, e);
+}

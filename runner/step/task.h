@@ -81,4 +81,7 @@ void task_encode(const struct task *task, struct buf *out);
  * task is cleared then. */
 int task_parse(struct task *task, struct str text, struct err *e);
 
+/* The task in the attempt's directory. Errors of fs_read and task_parse. */
+int task_read(struct task *task, const char *directory, struct err *e);
+
 #endif

@@ -1,6 +1,7 @@
 """What every integration test gets: a directory of its own with its own state, kernels to choose
 from, and a check at the end that nothing of it is left running."""
 
+import contextlib
 import itertools
 import os
 
@@ -16,6 +17,7 @@ from support.segue import (
     run_pipeline,
     write_python_kernelspecs,
 )
+from support.service import Service
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +89,26 @@ def world(tmp_path_factory, jupyter_path, segue_path):
     yield made
     made.close()
     nothing_left(root, seconds=10)
+
+
+@pytest.fixture
+def new_service(tmp_path_factory, jupyter_path, segue_path):
+    """Makes services, each in a directory of its own: new_service("--hold"). Not started yet."""
+
+    def make(*options, **more):
+        root = tmp_path_factory.mktemp("s")
+        service = Service(root, environment(root / "state", jupyter_path), *options, **more)
+        made.callback(service.close)
+        return service
+
+    with contextlib.ExitStack() as made:
+        yield make
+
+
+@pytest.fixture
+def service(new_service):
+    """`segue serve`, running."""
+    return new_service().start()
 
 
 @pytest.fixture

@@ -6,47 +6,23 @@
 #include <cmocka.h>
 
 #include "api/commands/progress.h"
+#include "base/fs.h"
 #include "base/json.h"
-#include "tests/unit/base/scratch.c"
-#include "tests/unit/runner/engine/made_submission.c"
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- a run that is what the test says: progress looks at one through these four only --- */
-
-struct live_run {
-    struct submission *submission;
-    struct run *run;
-    const char *executed; /* of the first step */
-};
-
-const struct submission *live_run_submission(const struct live_run *live)
-{
-    return live->submission;
-}
-
-const struct run *live_run_state(const struct live_run *live)
-{
-    return live->run;
-}
-
-const char *live_run_dir(const struct live_run *live)
-{
-    (void)live;
-    return "/state/runs/r";
-}
-
-const char *live_run_executed(const struct live_run *live, uint32_t step)
-{
-    return step == 0 ? live->executed : NULL;
-}
+#define FOOTER "executed notebooks: /state/runs/r/executed"
 
 /* --- what comes out --- */
 
 struct world {
-    char *dir;
     struct loop *loop;
-    struct live_run live;
+    struct progress_run run;
     int file, terminal; /* where stdout goes for the while, and where it went */
     struct progress *progress;
     struct buf out;
@@ -56,23 +32,21 @@ static int set_up(void **state)
 {
     struct world *world = mem_zalloc(sizeof *world);
 
-    world->dir = scratch_new();
     world->loop = loop_new();
-    scratch_put(world->dir, "a.sh", "");
     *state = world;
     return 0;
 }
 
-static void begin(struct world *world, enum progress_style style, const char *definition)
+/* Borrowed until the end of the test. */
+static void begin(struct world *world, enum progress_style style, struct progress_run run)
 {
-    world->live.submission = submission_of(world->dir, definition, (struct request){0});
-    world->live.run = run_new(world->live.submission->plan, world->live.submission->pipeline);
+    world->run = run;
     fflush(stdout);
     world->file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     world->terminal = dup(STDOUT_FILENO);
     dup2(world->file, STDOUT_FILENO);
     world->progress = progress_new(world->loop, style);
-    progress_begin(world->progress, &world->live);
+    progress_begin(world->progress, &world->run);
 }
 
 /* Everything that was shown. */
@@ -94,25 +68,26 @@ static int tear_down(void **state)
     struct world *world = *state;
 
     progress_free(world->progress);
-    run_free(world->live.run);
-    submission_free(world->live.submission);
     loop_free(world->loop);
     buf_clear(&world->out);
-    scratch_free(world->dir);
     free(world);
     return 0;
 }
 
-/* ' for " in `json`. */
+#define RUN_ITSELF UINT32_MAX
+
+/* ' for " in `json`, and the step's uuid in it. */
 static void event(struct world *world, uint32_t step, const char *name, const char *json)
 {
-    auto_free char *text = mem_strdup(json);
+    auto_buf struct buf text = {0};
 
-    for (char *p = text; *p; p++)
+    if (step != RUN_ITSELF && json[0] == '{' && json[1])
+        buf_printf(&text, "{'step_uuid':'s%u'%s", step + 1, json[1] == '}' ? "" : ",");
+    buf_puts(&text, json + (text.len > 0 ? 1 : 0));
+    for (char *p = text.data; *p; p++)
         if (*p == '\'')
             *p = '"';
-    progress_event(world->progress,
-                   &(struct engine_event){.id = 1, .event = name, .step = step, .json = text});
+    progress_event(world->progress, name, (struct str){text.data, text.len});
 }
 
 static void check_shown(const char *text, const char *part)
@@ -127,24 +102,10 @@ static void check_not_shown(const char *text, const char *part)
         fail_msg("\"%s\" in:\n%s", part, text);
 }
 
-static void apply(struct world *world, enum run_event_kind kind, uint32_t step, enum status status,
-                  enum cause cause)
-{
-    struct run_event happened = {.kind = kind,
-                                 .step = step,
-                                 .status = status,
-                                 .cause = cause,
-                                 .attempt = step == STEP_NONE ? 0 : 1,
-                                 .time = 1};
-    struct err e;
+static const struct progress_step STEPS[] = {{"s1", "First", "sub/a.ipynb"},
+                                             {"s2", "Second", NULL}};
 
-    if (run_apply(world->live.run, &happened, &e) < 0)
-        fail_msg("%s", e.text);
-}
-
-#define TWO                                                                                        \
-    "{'name':'My pipeline','steps':{'s1':{'title':'First','file_path':'a.sh'},"                    \
-    "'s2':{'title':'Second','file_path':'a.sh','incoming_connections':['s1']}}}"
+#define TWO ((struct progress_run){"My pipeline", "r", STEPS, 2})
 
 /* --- text --- */
 
@@ -153,7 +114,7 @@ static void each_start_and_end_is_a_line(void **state)
     struct world *world = *state;
 
     begin(world, PROGRESS_TEXT, TWO);
-    event(world, STEP_NONE, "run_started", "{'event':'run_started'}");
+    event(world, RUN_ITSELF, "run_started", "{'event':'run_started'}");
     event(world, 0, "step_started", "{'event':'step_started','attempt':1}");
     event(world, 0, "kernel_ready", "{'event':'kernel_ready'}");
     event(world, 0, "cell_started", "{'cells_total':7}");
@@ -217,7 +178,6 @@ static void the_end_is_a_table(void **state)
 {
     struct world *world = *state;
 
-    world->live.executed = "/state/runs/r/executed/sub/a.ipynb";
     begin(world, PROGRESS_TEXT, TWO);
     event(world, 0, "step_started", "{'attempt':1}");
     event(world, 0, "cell_started", "{'cells_total':7}");
@@ -226,17 +186,16 @@ static void the_end_is_a_table(void **state)
           "{'status':'FAILURE','failure':{'cause':'timeout','message':'too long'}}");
     event(world, 1, "step_finished",
           "{'status':'ABORTED','failure':{'cause':'upstream','message':'not needed'}}");
-    apply(world, EVENT_RUN_STARTED, STEP_NONE, STATUS_STARTED, CAUSE_NONE);
-    apply(world, EVENT_STEP_STARTED, 0, STATUS_STARTED, CAUSE_NONE);
-    apply(world, EVENT_STEP_FINISHED, 0, STATUS_FAILURE, CAUSE_TIMEOUT);
-    progress_end(world->progress);
+    event(world, RUN_ITSELF, "run_finished", "{'status':'FAILURE'}");
+    progress_end(world->progress, FOOTER);
     const char *text = shown(world);
     check_shown(text, "STEP");
     check_shown(text, "First                        FAILURE");
     check_shown(text, "1/7");
     check_shown(text, " sub/a.ipynb\n");
     check_shown(text, "Second                       ABORTED");
-    check_shown(text, "0 succeeded, 1 failed, ");
+    check_shown(text, "FAILURE in ");
+    check_shown(text, "0 succeeded, 1 failed, 1 aborted\n");
     check_shown(text, "executed notebooks: /state/runs/r/executed\n");
     check_not_shown(text, "not needed"); /* the step that failed has said why */
     check_not_shown(text, "\033");
@@ -273,18 +232,23 @@ static void no_text_of_others_moves_the_cursor(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct world *world;
         set_up((void **)&world);
-        auto_free char *definition =
-            mem_printf("{'name':'P%s','steps':{'s1':{'title':'T%s','file_path':'a.sh'}}}",
-                       rows[i].text, rows[i].text);
+        auto_json struct json doc = {0};
+        auto_free char *quoted = mem_printf("\"%s\"", rows[i].text);
+        struct err e;
+        assert_int_equal(json_parse(&doc, str_of(quoted), JSON_STRICT, NULL, &e), 0);
+        auto_free char *plain = json_strdup(&doc, 0);
+        auto_free char *name = mem_printf("P%s", plain), *label = mem_printf("T%s", plain);
+        auto_free char *executed = mem_printf("E%s", plain), *uuid = mem_printf("U%s", plain);
+        struct progress_step step = {"s1", label, executed};
         auto_free char *failure = mem_printf(
             "{'status':'FAILURE','failure':{'cause':'exit_code','message':'M%s'}}", rows[i].text);
-        begin(world, PROGRESS_TEXT, definition);
+        begin(world, PROGRESS_TEXT, (struct progress_run){name, uuid, &step, 1});
         event(world, 0, "step_started", "{'attempt':1}");
         event(world, 0, "step_finished", failure);
-        progress_end(world->progress);
+        progress_end(world->progress, FOOTER);
         const char *text = shown(world);
-        static const char *const places[] = {"P%s: 1 step", "▸ T%s\n", "✗ T%s ",
-                                             "exit_code: M%s\n"};
+        static const char *const places[] = {"P%s: 1 step", "run U%s\n",        "▸ T%s\n",
+                                             "✗ T%s ",      "exit_code: M%s\n", " E%s\n"};
         for (size_t k = 0; k < COUNT(places); k++) {
             auto_free char *expected = mem_printf(places[k], rows[i].shown);
             if (!strstr(text, expected))
@@ -312,10 +276,10 @@ static void a_message_of_several_lines_is_set_in(void **state)
 
 static void titles_are_cut_to_their_column(void **state)
 {
+    static const struct progress_step step = {"s1", "äöüäöüäöüäöüäöüäöüäöüäöüäöüäöü", NULL};
     struct world *world = *state;
 
-    begin(world, PROGRESS_TEXT,
-          "{'steps':{'s1':{'title':'äöüäöüäöüäöüäöüäöüäöüäöüäöüäöü','file_path':'a.sh'}}}");
+    begin(world, PROGRESS_TEXT, (struct progress_run){"P", "r", &step, 1});
     event(world, 0, "step_finished", "{'status':'SUCCESS'}");
     check_shown(shown(world), "✓ äöüäöüäöüäöüäöüäöüäöüäöüäöü… ");
 }
@@ -334,12 +298,65 @@ static void lines_pass_as_they_are(void **state)
 
     begin(world, PROGRESS_JSON, TWO);
     for (size_t i = 0; i < COUNT(rows); i++) {
-        progress_event(world->progress,
-                       &(struct engine_event){.id = 1, .event = "", .step = 0, .json = rows[i]});
+        progress_event(world->progress, "", str_of(rows[i]));
         buf_printf(&expected, "%s\n", rows[i]);
     }
-    progress_end(world->progress);
+    progress_end(world->progress, FOOTER);
     assert_string_equal(shown(world), expected.data); /* and nothing but them */
+}
+
+/* --- what the events say --- */
+
+static void times_are_those_of_the_events(void **state)
+{
+    struct world *world = *state;
+
+    begin(world, PROGRESS_TEXT, TWO);
+    event(world, RUN_ITSELF, "run_started", "{'time':'2026-11-22T01:00:00.000000Z'}");
+    event(world, 0, "step_started", "{'attempt':1,'time':'2026-11-22T01:00:01.000000Z'}");
+    event(world, 0, "step_finished", "{'status':'SUCCESS','time':'2026-11-22T01:00:03.500000Z'}");
+    event(world, 1, "step_started", "{'attempt':1,'time':'2026-11-22T01:00:03.500000Z'}");
+    event(world, 1, "step_finished", "{'status':'SUCCESS','time':'2026-11-22T02:10:08.500000Z'}");
+    event(world, RUN_ITSELF, "run_finished",
+          "{'status':'SUCCESS','time':'2026-11-22T02:11:00.000000Z'}");
+    progress_end(world->progress, FOOTER);
+    const char *text = shown(world);
+    check_shown(text, "✓ First                          2.5 s");
+    check_shown(text, "✓ Second                       1:10:05 h");
+    check_shown(text, "SUCCESS in 1:11:00 h: 2 succeeded");
+}
+
+static void the_end_is_an_exit_status(void **state)
+{
+    static const struct {
+        const char *name, *step, *run;
+        enum exit_status status;
+    } rows[] = {
+        {"success", "{'status':'SUCCESS'}", "{'status':'SUCCESS'}", EXIT_DONE},
+        {"failure", "{'status':'FAILURE','failure':{'cause':'timeout'}}", "{'status':'FAILURE'}",
+         EXIT_NOT_SUCCESS},
+        {"no docker", "{'status':'FAILURE','failure':{'cause':'launcher_unavailable'}}",
+         "{'status':'FAILURE'}", EXIT_UNAVAILABLE},
+        {"a cause of the future", "{'status':'FAILURE','failure':{'cause':'flood'}}",
+         "{'status':'FAILURE'}", EXIT_NOT_SUCCESS},
+        {"cancelled", "{'status':'ABORTED'}", "{'status':'ABORTED'}", EXIT_NOT_SUCCESS},
+        {"no end", "{'status':'SUCCESS'}", "{}", EXIT_NOT_SUCCESS},
+    };
+    static const enum progress_style styles[] = {PROGRESS_TEXT, PROGRESS_JSON};
+
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        struct world *world;
+        set_up((void **)&world);
+        begin(world, styles[i % 2], TWO);
+        event(world, 0, "step_finished", rows[i / 2].step);
+        event(world, RUN_ITSELF, "run_finished", rows[i / 2].run);
+        enum exit_status status = progress_exit_status(world->progress);
+        shown(world);
+        if (status != rows[i / 2].status)
+            fail_msg("%s: %d", rows[i / 2].name, (int)status);
+        tear_down((void **)&world);
+    }
+    (void)state;
 }
 
 static void nothing_is_nothing_to_free(void **state)
@@ -363,6 +380,8 @@ int main(void)
         TEST(a_message_of_several_lines_is_set_in),
         TEST(titles_are_cut_to_their_column),
         TEST(lines_pass_as_they_are),
+        TEST(times_are_those_of_the_events),
+        cmocka_unit_test(the_end_is_an_exit_status),
         cmocka_unit_test(nothing_is_nothing_to_free),
     };
 

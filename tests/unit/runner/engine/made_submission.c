@@ -18,7 +18,6 @@ static inline int submission_try(const char *dir, const char *pipeline_dir, cons
             *p = '"';
     wish.project = &project;
     wish.definition = str_of(text);
-    wish.origin = dir;
     return submission_make(&wish, ret_submission, &problems, e);
 }
 

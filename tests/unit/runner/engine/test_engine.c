@@ -84,7 +84,8 @@ static void open_engine(struct world *world, uint32_t max_parallel)
                                      .state = &world->state,
                                      .sdk_dir = world->project,
                                      .nursery_argv = nursery,
-                                     .max_parallel = max_parallel,
+                                     .limits = {{.runs = 1, .steps = max_parallel}},
+                                     .life = ENGINE_ONCE,
                                      .life_fd = world->life[0]};
     struct err e;
 
@@ -489,7 +490,7 @@ static void an_engine_needs_its_nursery(void **at)
                                      .state = &world->state,
                                      .sdk_dir = "/",
                                      .nursery_argv = nursery,
-                                     .max_parallel = 1,
+                                     .limits = {{.runs = 1, .steps = 1}},
                                      .life_fd = -1};
     struct engine_events events = {.finished = on_finished};
     struct err e;

@@ -5,13 +5,16 @@
 
 #include <cmocka.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "runner/engine/notices.h"
 
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const struct notice_subject the_run = {"run-uuid", NULL, STEP_NONE};
-static const struct notice_subject the_step = {"run-uuid", "step-uuid", 3};
+static const struct notice_subject the_run = {"run-uuid", NULL, STEP_NONE, 9};
+static const struct notice_subject the_step = {"run-uuid", "step-uuid", 3, 9};
 
 static void parsed(struct json *doc, const struct notices *notices, size_t index)
 {
@@ -71,6 +74,10 @@ static void every_kind_of_event_is_an_object(void **state)
         assert_int_equal(id, i + 100);
         assert_int_equal(notice->id, id);
         assert_int_equal(notice->step, rows[i].about_step ? 3 : STEP_NONE);
+        assert_int_equal(notice->run, 9);
+        assert_string_equal(notice->run_uuid.text, "run-uuid");
+        assert_int_equal(notice->time, 1767225600123);
+        assert_int_equal(notice->len, strlen(notices.text.data + notice->start));
         assert_string_equal(notice->event, rows[i].name);
         check_member(&doc, "event", rows[i].name);
         check_member(&doc, "status", rows[i].status);
@@ -115,31 +122,30 @@ static void a_line_keeps_its_members_but_for_the_number(void **state)
 {
     static const struct {
         const char *name, *line;
-        const char *event; /* that people look at */
+        bool is_known;
     } rows[] = {
-        {"kernel_ready", "{\"n\":1,\"time\":\"t\",\"event\":\"kernel_ready\",\"x\":[1]}",
-         "kernel_ready"},
+        {"kernel_ready", "{\"n\":1,\"time\":\"t\",\"event\":\"kernel_ready\",\"x\":[1]}", true},
         {"cell_started", "{\"n\":12345678901,\"time\":\"t\",\"event\":\"cell_started\",\"x\":[1]}",
-         "cell_started"},
-        {"output", "{\"n\":3,\"time\":\"t\",\"event\":\"output\",\"x\":[1]}", "output"},
-        {"cell_finished", "{\"n\":4,\"time\":\"t\",\"event\":\"cell_finished\",\"x\":[1]}",
-         "cell_finished"},
-        {"output_updated", "{\"n\":5,\"time\":\"t\",\"event\":\"output_updated\",\"x\":[1]}", ""},
-        {"comm", "{\"n\":6,\"time\":\"t\",\"event\":\"comm\",\"x\":[1]}", ""},
-        {"newer", "{\"n\":7,\"time\":\"t\",\"event\":\"newer\",\"x\":[1]}", ""},
+         true},
+        {"output", "{\"n\":3,\"time\":\"t\",\"event\":\"output\",\"x\":[1]}", true},
+        {"output_updated", "{\"n\":5,\"time\":\"t\",\"event\":\"output_updated\",\"x\":[1]}", true},
+        {"comm", "{\"n\":6,\"time\":\"t\",\"event\":\"comm\",\"x\":[1]}", true},
+        {"newer", "{\"n\":7,\"time\":\"t\",\"event\":\"newer\",\"x\":[1]}", false},
     };
     struct notices notices = {0};
 
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        auto_json struct json line = {0}, doc = {0};
-        struct err e;
+        auto_json struct json doc = {0};
+        const struct store_line stored = {.event = rows[i].name, .time = 5};
         int64_t id;
-        assert_int_equal(json_parse(&line, str_of(rows[i].line), JSON_STRICT, NULL, &e), 0);
-        notices_add_line(&notices, (int64_t)i + 7, &the_step, str_of(rows[i].line), &line);
+        notices_add_line(&notices, (int64_t)i + 7, &the_step, &stored, str_of(rows[i].line));
         parsed(&doc, &notices, i);
-        assert_string_equal(notices.items[i].event, rows[i].event);
-        assert_int_equal(notices.items[i].step, 3);
+        const struct notice *notice = &notices.items[i];
+        assert_string_equal(notice->event, rows[i].is_known ? rows[i].name : "");
+        assert_int_equal(notice->step, 3);
+        assert_int_equal(notice->time, 5);
+        assert_int_equal(notice->len, strlen(notices.text.data + notice->start));
         assert_true(json_int(&doc, json_get(&doc, 0, "id"), &id));
         assert_int_equal(id, i + 7);
         check_member(&doc, "run_uuid", "run-uuid");
@@ -149,6 +155,32 @@ static void a_line_keeps_its_members_but_for_the_number(void **state)
         assert_int_equal(json_get(&doc, 0, "n"), JSON_NONE);
         assert_int_equal(json_count(&doc, json_get(&doc, 0, "x")), 1);
     }
+    notices_clear(&notices);
+}
+
+static void a_line_that_no_keeper_wrote_is_not_told(void **state)
+{
+    struct notices notices = {0};
+    const struct store_line stored = {.event = "output", .time = 5};
+
+    (void)state;
+    notices_add_line(&notices, 1, &the_step, &stored, STR("{\"x\":1,\"n\":2}"));
+    assert_int_equal(notices.count, 0);
+    notices_clear(&notices);
+}
+
+static void a_deletion_is_told(void **state)
+{
+    struct notices notices = {0};
+
+    (void)state;
+    notices_add_deletion(&notices, 17, 9, "run-uuid", 1767225600123);
+    assert_string_equal(notices.text.data, "{\"id\":17,\"run_uuid\":\"run-uuid\","
+                                           "\"time\":\"2026-01-01T00:00:00.123000Z\","
+                                           "\"event\":\"run_deleted\"}");
+    assert_int_equal(notices.items[0].step, STEP_NONE);
+    assert_int_equal(notices.items[0].run, 9);
+    assert_int_equal(notices.items[0].len, strlen(notices.text.data));
     notices_clear(&notices);
 }
 
@@ -183,6 +215,8 @@ int main(void)
         cmocka_unit_test(every_kind_of_event_is_an_object),
         cmocka_unit_test(a_payload_is_added),
         cmocka_unit_test(a_line_keeps_its_members_but_for_the_number),
+        cmocka_unit_test(a_line_that_no_keeper_wrote_is_not_told),
+        cmocka_unit_test(a_deletion_is_told),
         cmocka_unit_test(the_list_is_used_again),
     };
 

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "kernel-gateway/keeper.h"
 #include "runner/engine/recover.h"
+#include "runner/step/notebook_task.h"
 #include "runner/step/task.h"
 #include "tests/unit/base/scratch.c"
 
@@ -91,6 +92,7 @@ static int set_up(void **state)
     scratch_put(world->root, "project/a.ipynb", SOURCE);
     scratch_put(world->dead, "lock", "");
     scratch_put(world->attempt, KEEPER_LOCK, "");
+    scratch_put(world->attempt, SOURCE_FILE, SOURCE);
     scratch_put(world->attempt, KEEPER_JOURNAL, JOURNAL);
     scratch_put(world->sockets, "s/kernel-1", "");
     assert_int_equal(fs_mkdirs(executed_dir, 0755, &e), 0);
@@ -163,6 +165,31 @@ static void what_a_dead_engine_left_is_cleared(void **state)
     assert_true(fs_exists(world->attempt)); /* what happened can still be read */
     put_away(&kernel);
     put_away(&other);
+}
+
+/* The notebook is completed as it was when the step began. */
+static void what_became_of_the_source_meanwhile_is_nothing_to_us(void **state)
+{
+    static const char *const sources[] = {
+        "{\"cells\":[],\"metadata\":{},\"nbformat\":4,\"nbformat_minor\":5}", "no notebook", NULL};
+    struct world *world = *state;
+    auto_free char *source = fs_join(world->root, "project/a.ipynb");
+    struct err e;
+
+    assert_int_equal(recover_notebook(world->attempt, &e), 0);
+    auto_free char *expected = scratch_read("/", world->executed + 1);
+    for (size_t i = 0; i < COUNT(sources); i++) {
+        if (sources[i])
+            scratch_put(world->root, "project/a.ipynb", sources[i]);
+        else
+            assert_int_equal(unlink(source), 0);
+        assert_int_equal(unlink(world->executed), 0);
+        if (recover_notebook(world->attempt, &e) < 0)
+            fail_msg("%s", e.text);
+        check_completed(world);
+        auto_free char *text = scratch_read("/", world->executed + 1);
+        assert_string_equal(text, expected);
+    }
 }
 
 static void again_is_fine(void **state)
@@ -312,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_a_dead_engine_left_is_cleared),
+        TEST(what_became_of_the_source_meanwhile_is_nothing_to_us),
         TEST(again_is_fine),
         TEST(what_belongs_to_a_living_engine_is_left_alone),
         TEST(what_belongs_to_a_living_keeper_is_left_alone),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "kernel-gateway/keeper.h"
 #include "runner/step/notebook_task.h"
 #include "tests/unit/base/scratch.c"
 
@@ -15,6 +16,7 @@
 
 struct world {
     char *dir;
+    char *attempt; /* its directory */
     struct task task;
 };
 
@@ -22,7 +24,11 @@ static int set_up(void **state)
 {
     struct world *world = mem_zalloc(sizeof *world);
 
+    struct err e;
+
     world->dir = scratch_new();
+    world->attempt = fs_join(world->dir, "attempt");
+    assert_int_equal(fs_mkdirs(world->attempt, 0755, &e), 0);
     world->task.source = fs_join(world->dir, "a.ipynb");
     world->task.output = fs_join(world->dir, "executed.ipynb");
     *state = world;
@@ -35,6 +41,7 @@ static int tear_down(void **state)
 
     task_clear(&world->task);
     scratch_free(world->dir);
+    free(world->attempt);
     free(world);
     return 0;
 }
@@ -66,7 +73,7 @@ static char *saved(struct world *world)
     struct notebook *notebook = NULL;
     struct err e;
 
-    if (notebook_of_task(&world->task, &notebook, &e) < 0 ||
+    if (notebook_begin(&world->task, world->attempt, &notebook, &e) < 0 ||
         notebook_save(notebook, &world->task, &e) < 0)
         fail_msg("%s", e.text);
     notebook_free(notebook);
@@ -129,27 +136,96 @@ static void the_source_is_not_touched(void **state)
     assert_string_not_equal(copy, before);
 }
 
-/* Whoever completes a notebook after its driver was killed comes to the same cells. */
-static void twice_is_the_same_but_for_the_time(void **state)
+#define LINE(time, rest) "{\"time\":\"2026-01-01T00:00:0" time ".000000Z\",\"event\":" rest "}\n"
+
+static const char JOURNAL[] = LINE("1", "\"cell_started\",\"cell_index\":1,\"cells_total\":2")
+    LINE("2", "\"output\",\"cell_index\":1,\"output\":{\"output_type\":\"stream\","
+              "\"name\":\"stdout\",\"text\":\"printed\"}") "{\"time\":\"torn";
+
+/* What the driver's notebook would be after these lines; free() it. */
+static char *driven(struct world *world)
 {
+    auto_notebook struct notebook *notebook = NULL;
+    struct buf text = {0};
+    struct err e;
+
+    scratch_put(world->attempt, KEEPER_JOURNAL, JOURNAL);
+    if (notebook_begin(&world->task, world->attempt, &notebook, &e) < 0)
+        fail_msg("%s", e.text);
+    for (const char *at = JOURNAL, *end; (end = strchr(at, '\n')); at = end + 1)
+        assert_int_equal(notebook_apply(notebook, (struct str){at, (size_t)(end - at)}, &e), 0);
+    notebook_write(notebook, &text);
+    return buf_take(&text);
+}
+
+static char *so_far(struct world *world)
+{
+    auto_notebook struct notebook *notebook = NULL;
+    struct buf text = {0};
+    struct err e;
+
+    if (notebook_so_far(&world->task, world->attempt, &notebook, &e) < 0)
+        fail_msg("%s", e.text);
+    notebook_write(notebook, &text);
+    return buf_take(&text);
+}
+
+/* Whoever makes a notebook from the journal comes to the driver's very bytes, whatever has become
+ * of the source meanwhile. */
+static void the_journal_goes_with_what_the_driver_read(void **state)
+{
+    static const char *const sources[] = {
+        NULL, "", "no notebook",
+        "{\"cells\":[{\"cell_type\":\"code\",\"id\":\"new\",\"source\":\"edited()\",\"metadata\":{}"
+        ","
+        "\"outputs\":[],\"execution_count\":null}],\"metadata\":{},\"nbformat\":4,"
+        "\"nbformat_minor\":5}"};
     struct world *world = *state;
 
     put_notebook(world, "{}");
     set_parameters(&world->task, "{\"p\":1}");
-    auto_free char *first = saved(world), *second = saved(world);
-    auto_json struct json a = {0}, b = {0};
-    struct err e;
-    assert_int_equal(json_parse(&a, str_of(first), JSON_STRICT, NULL, &e), 0);
-    assert_int_equal(json_parse(&b, str_of(second), JSON_STRICT, NULL, &e), 0);
-    json_at cells = json_get(&a, 0, "cells");
-    assert_int_equal(json_count(&a, cells), json_count(&b, json_get(&b, 0, "cells")));
-    assert_int_equal(json_count(&a, cells), 2);
-    for (uint32_t i = 0; i < 2; i++) {
-        struct str left = json_raw(&a, json_get(&a, json_item(&a, cells, i), "source"));
-        struct str right =
-            json_raw(&b, json_get(&b, json_item(&b, json_get(&b, 0, "cells"), i), "source"));
-        assert_true(str_eq(left, right));
+    auto_free char *expected = driven(world);
+    assert_non_null(strstr(expected, "print(p)"));
+    assert_non_null(strstr(expected, "printed"));
+    for (size_t i = 0; i < COUNT(sources); i++) {
+        if (sources[i])
+            scratch_put(world->dir, "a.ipynb", sources[i]);
+        else
+            assert_int_equal(unlink(world->task.source), 0);
+        auto_free char *made = so_far(world);
+        assert_string_equal(made, expected);
     }
+}
+
+static void before_the_driver_began_there_is_nothing(void **state)
+{
+    struct world *world = *state;
+    struct notebook *notebook = NULL;
+    struct err e;
+
+    put_notebook(world, "{}");
+    set_parameters(&world->task, "{}");
+    scratch_put(world->attempt, KEEPER_JOURNAL, "");
+    assert_int_equal(notebook_so_far(&world->task, world->attempt, &notebook, &e), -1);
+    assert_int_equal(e.code, ERR_NOT_FOUND);
+    assert_null(notebook);
+}
+
+static void a_source_that_cannot_be_kept_is_told(void **state)
+{
+    struct world *world = *state;
+    struct notebook *notebook = NULL;
+    struct err e;
+
+    put_notebook(world, "{}");
+    set_parameters(&world->task, "{}");
+    if (!scratch_small_disk(world->attempt, 1 << 16))
+        skip();
+    scratch_fill_disk(world->attempt);
+    assert_int_equal(notebook_begin(&world->task, world->attempt, &notebook, &e), -1);
+    umount2(world->attempt, MNT_DETACH);
+    assert_int_equal(e.code, ERR_NO_SPACE);
+    assert_null(notebook);
 }
 
 static void what_cannot_be_read_is_refused(void **state)
@@ -167,7 +243,7 @@ static void what_cannot_be_read_is_refused(void **state)
         struct err e;
         if (rows[i].text)
             scratch_put(world->dir, "a.ipynb", rows[i].text);
-        assert_int_equal(notebook_of_task(&world->task, &notebook, &e), -1);
+        assert_int_equal(notebook_begin(&world->task, world->attempt, &notebook, &e), -1);
         assert_int_equal(e.code, rows[i].code);
         assert_non_null(strstr(e.text, "a.ipynb"));
         assert_null(notebook);
@@ -184,7 +260,7 @@ static void a_copy_that_cannot_be_written_is_told(void **state)
     set_parameters(&world->task, "{}");
     free(world->task.output);
     world->task.output = fs_join(world->dir, "nowhere/executed.ipynb");
-    assert_int_equal(notebook_of_task(&world->task, &notebook, &e), 0);
+    assert_int_equal(notebook_begin(&world->task, world->attempt, &notebook, &e), 0);
     assert_int_equal(notebook_save(notebook, &world->task, &e), -1);
     assert_int_equal(e.code, ERR_NOT_FOUND);
     notebook_free(notebook);
@@ -198,7 +274,9 @@ int main(void)
         TEST(parameters_are_injected_in_the_notebooks_language),
         TEST(without_parameters_no_cell_is_added),
         TEST(the_source_is_not_touched),
-        TEST(twice_is_the_same_but_for_the_time),
+        TEST(the_journal_goes_with_what_the_driver_read),
+        TEST(before_the_driver_began_there_is_nothing),
+        TEST(a_source_that_cannot_be_kept_is_told),
         TEST(what_cannot_be_read_is_refused),
         TEST(a_copy_that_cannot_be_written_is_told),
     };

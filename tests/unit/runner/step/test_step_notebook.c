@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/child.h"
+#include "runner/step/notebook_task.h"
 #include "tests/unit/runner/step/cell_kernel.c"
 #include "tests/unit/runner/step/step_keeper.c"
 
@@ -365,6 +366,44 @@ static void cell_over_its_time_may_not_be_allowed_to(void **state)
     step_keeper_clear(&keeper);
 }
 
+/* --- an edited source --- */
+
+static void write_so_far(const struct step_keeper *keeper, struct json *doc)
+{
+    auto_notebook struct notebook *notebook = NULL;
+    struct buf text = {0};
+    struct err e;
+
+    if (notebook_so_far(&keeper->task, keeper->attempt, &notebook, &e) < 0)
+        fail_msg("%s", e.text);
+    notebook_write(notebook, &text);
+    size_t len = text.len;
+    assert_int_equal(json_parse_take(doc, buf_take(&text), len, JSON_STRICT, NULL, &e), 0);
+}
+
+/* Somebody saves another notebook while the step runs; then its keeper is killed. */
+static void an_edit_changes_nothing_of_a_step_that_runs(void **state)
+{
+    static const struct cell cells[] = {{"up\nhang", NULL}, {0}};
+    struct step_keeper keeper;
+    auto_json struct json running = {0}, killed = {0};
+
+    (void)state;
+    init(&keeper, cells, FAKE_KERNEL);
+    step_keeper_start(&keeper);
+    step_keeper_await(&keeper, "up\\n");
+    scratch_put("/", keeper.task.source + 1,
+                "{\"nbformat\":4,\"nbformat_minor\":5,\"metadata\":{},\"cells\":[]}");
+    write_so_far(&keeper, &running);
+    check_cell(&running, 0, "null", "[" PRINTED("up") "]");
+    kill(keeper.pid, SIGKILL);
+    step_keeper_wait(&keeper);
+    child_kill_marked("SEGUE_ATTEMPT", keeper.task.attempt_id);
+    write_so_far(&keeper, &killed);
+    check_cell(&killed, 0, "null", "[" PRINTED("up") "]");
+    step_keeper_clear(&keeper);
+}
+
 /* --- nowhere to write --- */
 
 static void full_journal_ends_the_step(void **state)
@@ -419,6 +458,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(stop_before_the_kernel_is_ready),
         cmocka_unit_test(cell_over_its_time_is_interrupted),
         cmocka_unit_test(cell_over_its_time_may_not_be_allowed_to),
+        cmocka_unit_test(an_edit_changes_nothing_of_a_step_that_runs),
         cmocka_unit_test(full_journal_ends_the_step),
         cmocka_unit_test(executed_file_that_cannot_be_written_fails_the_step),
     };

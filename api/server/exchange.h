@@ -1,0 +1,76 @@
+/* exchange: one request, and its answer.
+ *
+ * A handler gets it when the body is there whole and the request was found to be in order, and
+ * answers it once, by one of the exchange_answer functions: before it returns, or later from any
+ * thread. Whatever it read from the request is good until then, and nothing of it afterwards.
+ */
+#ifndef SEGUE_API_SERVER_EXCHANGE_H
+#define SEGUE_API_SERVER_EXCHANGE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/problems.h"
+#include "base/str.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct exchange;
+
+/* --- the request --- */
+
+const char *exchange_path(const struct exchange *exchange); /* as it was sent, without query */
+/* The value of the n-th {...} of the route (from 0), percent-decoded: any UTF-8 but control
+ * characters, "/" included; never empty. */
+const char *exchange_segment(const struct exchange *exchange, unsigned n);
+/* A query parameter or a header; NULL: not given. Of a repeated one the first. */
+const char *exchange_query(struct exchange *exchange, const char *name);
+const char *exchange_header(struct exchange *exchange, const char *name);
+struct str exchange_body(const struct exchange *exchange);
+
+/* --- the answer --- */
+
+/* Adds a header to the answer to come. */
+void exchange_add_header(struct exchange *exchange, const char *name, const char *value);
+
+void exchange_answer(struct exchange *exchange, int status, const char *content_type,
+                     struct buf *take_body); /* leaves *take_body empty; NULL: no body */
+void exchange_answer_json(struct exchange *exchange, int status, struct buf *take_body);
+
+/* application/problem+json; `problems` (may be NULL) become its errors[{pointer, line, column,
+ * detail}]. */
+void exchange_answer_problem(struct exchange *exchange, int status, const char *detail,
+                             const struct problems *problems);
+
+/* The problem that an error means: ERR_INVALID 422, ERR_NOT_FOUND 404, ERR_CONFLICT 409, ERR_LIMIT
+ * 413, ERR_NO_SPACE 507, ERR_UNAVAILABLE 503 with Retry-After, ERR_TIMEOUT 504, others 500. */
+void exchange_answer_err(struct exchange *exchange, const struct err *e,
+                         const struct problems *problems);
+
+/* The first `size` bytes of a file, with Range, If-Range, ETag (as given) and HEAD served. Owns
+ * the descriptor from here on. */
+void exchange_answer_file(struct exchange *exchange, const char *content_type, const char *etag,
+                          int take_fd, uint64_t size);
+
+/* --- an answer without end --- */
+
+struct stream;
+
+struct stream_source {
+    /* Writes at most `room` bytes to `out` and returns how many: 0: nothing now, asked again after
+     * stream_wake; -1: the end. Never blocks. One call at a time, on a thread of the server. */
+    ssize_t (*read)(void *user, char *out, size_t room);
+    /* Once, when nobody reads any more: `stream` must not be woken from here on. */
+    void (*closed)(void *user);
+};
+
+/* Answers 200 with what the source gives. The stream's pointer is good until `closed` has returned.
+ * `opened` is called with it before the first read, on the calling thread. */
+void exchange_answer_stream(struct exchange *exchange, const char *content_type,
+                            const struct stream_source *source,
+                            void (*opened)(void *user, struct stream *stream), void *user);
+
+/* There is something to read, or may be: from any thread. A wake-up during a read is not lost. */
+void stream_wake(struct stream *stream);
+
+#endif

@@ -1,0 +1,39 @@
+/* service_private: what the resources of the service share.
+ *
+ *   service.c        life: from options to a listening server and back
+ *   routes.c         the table of paths
+ *   runs.c ...       one file per resource: the handlers that routes.c names
+ *
+ * A handler gets the service as its `user`. Everything here may be used from any thread: the engine
+ * by its engine_post functions, the store through a reader.
+ */
+#ifndef SEGUE_API_SERVICE_PRIVATE_H
+#define SEGUE_API_SERVICE_PRIVATE_H
+
+#include "api/server/server.h"
+#include "api/service/service.h"
+#include "api/service/streams.h"
+#include "runner/engine/engine.h"
+#include "runner/engine/readers.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct service {
+    struct loop *loop;
+    const struct service_options *options;
+    struct state state;
+    char *projects; /* the directory below which projects lie: absolute, without links */
+    char *sdk_dir;
+    char *token;
+    struct engine *engine;
+    struct readers *readers;
+    struct streams *streams;
+    struct server *server;
+    atomic_bool has_failed; /* the store cannot be written at present */
+    pthread_t stopper;      /* the thread that stops the server */
+    bool is_stopping;
+    int stopped_fd; /* readable when it has */
+};
+
+#endif

@@ -1,0 +1,17 @@
+/* backup: a copy of a state directory that a service can be started from, made while its own goes
+ * on.
+ *
+ * The database is copied as of one moment; journals and files are copied after it and only ever
+ * grow, so they have at least what the database speaks of. Steps that ran at that moment end as
+ * step_lost when the copy is taken up. The token is not copied. Changes nothing in the original.
+ */
+#ifndef SEGUE_RUNNER_BACKUP_H
+#define SEGUE_RUNNER_BACKUP_H
+
+#include "base/err.h"
+
+/* `target` must not exist, or be empty. Errors: ERR_CONFLICT (something is there), as of the store,
+ * ERR_IO, ERR_NO_SPACE. */
+int backup_make(const char *state_dir, const char *target, struct err *e);
+
+#endif

@@ -1,0 +1,176 @@
+#include "runner/engine/janitor.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "runner/engine/recover.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Docker's engine is back within minutes or within hours. */
+#define RETRY_S 20
+
+enum job_kind { JOB_CLEAN, JOB_CLEAN_OTHERS, JOB_REMOVE };
+
+struct job {
+    enum job_kind kind;
+    char *path; /* socket directory, root of the state, directory of a run */
+    char *mark;
+    int64_t run;
+    struct job *next;
+};
+
+struct janitor {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct job *jobs, *later; /* `later`: what could not be done */
+    bool is_stopping;
+    void (*removed)(void *user, int64_t run);
+    void *user;
+};
+
+static void job_free(struct job *job)
+{
+    free(job->path);
+    free(job->mark);
+    free(job);
+}
+
+/* False: to be tried again. */
+static bool do_job(const struct janitor *janitor, const struct job *job)
+{
+    struct err ignored;
+
+    switch (job->kind) {
+    case JOB_CLEAN:
+        return recover_mark(job->path, job->mark) == 0;
+    case JOB_CLEAN_OTHERS:
+        recover_state_dirs(job->path);
+        return true;
+    case JOB_REMOVE:
+        if (fs_remove_tree(job->path, &ignored) < 0)
+            return false;
+        janitor->removed(janitor->user, job->run);
+        return true;
+    }
+    return true;
+}
+
+static void push(struct job **list, struct job *job)
+{
+    while (*list)
+        list = &(*list)->next;
+    job->next = NULL;
+    *list = job;
+}
+
+/* Waits for work, with the mutex held; what failed is due again after a while. */
+static void wait_for_work(struct janitor *janitor)
+{
+    struct timespec until;
+
+    if (!janitor->later) {
+        pthread_cond_wait(&janitor->changed, &janitor->mutex);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += RETRY_S;
+    if (pthread_cond_timedwait(&janitor->changed, &janitor->mutex, &until) != 0)
+        janitor->jobs = take_ptr(&janitor->later);
+}
+
+static void *work(void *user)
+{
+    struct janitor *janitor = user;
+
+    pthread_mutex_lock(&janitor->mutex);
+    while (!janitor->is_stopping) {
+        struct job *job = janitor->jobs;
+        if (!job) {
+            wait_for_work(janitor);
+            continue;
+        }
+        janitor->jobs = job->next;
+        pthread_mutex_unlock(&janitor->mutex);
+        bool is_done = do_job(janitor, job);
+        pthread_mutex_lock(&janitor->mutex);
+        if (is_done)
+            job_free(job);
+        else
+            push(&janitor->later, job);
+    }
+    pthread_mutex_unlock(&janitor->mutex);
+    return NULL;
+}
+
+struct janitor *janitor_new(void (*removed)(void *user, int64_t run), void *user)
+{
+    struct janitor *janitor = mem_zalloc(sizeof *janitor);
+    pthread_condattr_t attributes;
+
+    janitor->removed = removed;
+    janitor->user = user;
+    pthread_mutex_init(&janitor->mutex, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&janitor->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (pthread_create(&janitor->thread, NULL, work, janitor) != 0)
+        abort();
+    return janitor;
+}
+
+static void free_jobs(struct job *jobs)
+{
+    while (jobs) {
+        struct job *next = jobs->next;
+        job_free(jobs);
+        jobs = next;
+    }
+}
+
+void janitor_free(struct janitor *janitor)
+{
+    if (!janitor)
+        return;
+    pthread_mutex_lock(&janitor->mutex);
+    janitor->is_stopping = true;
+    pthread_cond_signal(&janitor->changed);
+    pthread_mutex_unlock(&janitor->mutex);
+    pthread_join(janitor->thread, NULL);
+    free_jobs(janitor->jobs);
+    free_jobs(janitor->later);
+    pthread_mutex_destroy(&janitor->mutex);
+    pthread_cond_destroy(&janitor->changed);
+    free(janitor);
+}
+
+static void add(struct janitor *janitor, struct job values)
+{
+    struct job *job = mem_alloc(sizeof *job);
+
+    *job = values;
+    pthread_mutex_lock(&janitor->mutex);
+    push(&janitor->jobs, job);
+    pthread_cond_signal(&janitor->changed);
+    pthread_mutex_unlock(&janitor->mutex);
+}
+
+void janitor_clean(struct janitor *janitor, const struct state *state, const char *mark)
+{
+    add(janitor, (struct job){.kind = JOB_CLEAN,
+                              .path = state_socket_dir(state, mark),
+                              .mark = mem_strdup(mark)});
+}
+
+void janitor_clean_others(struct janitor *janitor, const struct state *state)
+{
+    add(janitor, (struct job){.kind = JOB_CLEAN_OTHERS, .path = mem_strdup(state->root)});
+}
+
+void janitor_remove(struct janitor *janitor, int64_t run, char *take_path)
+{
+    add(janitor, (struct job){.kind = JOB_REMOVE, .path = take_path, .run = run});
+}

@@ -1,0 +1,22 @@
+/* rerun: an ended run once more, as a new run: its frozen definition, parameters and images, on the
+ * project as it is now.
+ *
+ * Reads the store and the project's files; changes nothing.
+ */
+#ifndef SEGUE_RUNNER_RERUN_H
+#define SEGUE_RUNNER_RERUN_H
+
+#include "runner/engine/store.h"
+#include "runner/engine/submission.h"
+
+enum rerun_from {
+    RERUN_START,  /* all of its steps */
+    RERUN_FAILED, /* those that did not succeed: what failed, and what depends on it */
+};
+
+/* ERR_NOT_FOUND; ERR_CONFLICT: it has not ended, or nothing failed; ERR_INVALID: it cannot be run
+ * (any more): files that are gone are in `problems`. */
+int rerun_make(struct store *reader, const char *run_uuid, enum rerun_from from,
+               struct submission **ret_submission, struct problems *problems, struct err *e);
+
+#endif

@@ -1,0 +1,519 @@
+"""The API's written contract, api/service/openapi.json: it is valid, it names exactly the routes that
+the program has, and what the service answers is what it says: on a tour through every operation, and
+to requests that schemathesis makes up from it."""
+
+import json
+import os
+import re
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import GenerationMode, checks
+from support.notebooks import code, notebook
+from support.project import Step, uuid_of
+from support.segue import ROOT, environment
+from support.service import Service
+
+SPEC_FILE = ROOT / "api/service/openapi.json"
+SPEC = json.loads(SPEC_FILE.read_text("utf-8"))
+METHODS = ("get", "post", "put", "patch", "delete")
+OPERATIONS = {
+    operation["operationId"]: SimpleNamespace(method=method.upper(), path=path, item=item, **operation)
+    for path, item in SPEC["paths"].items()
+    for method, operation in item.items()
+    if method in METHODS
+}
+
+
+def resolve(node):
+    while "$ref" in node:
+        found = SPEC
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        node = found
+    return node
+
+
+def validator_of(schema):
+    """References are looked up from the root, so that carries the components too."""
+    whole = {**schema, "components": SPEC["components"]}
+    return Draft202012Validator(whole, format_checker=FormatChecker())
+
+
+def faults_of(schema, value):
+    return [f"{e.json_path}: {e.message[:300]}" for e in validator_of(schema).iter_errors(value)]
+
+
+# ------------------------------------------------------------------------------------- the document
+
+
+def test_spec_is_valid():
+    assert [e.message for e in OpenAPIV31SpecValidator(SPEC).iter_errors()] == []
+
+
+def test_examples_match_their_schemas():
+    faults = {}
+
+    def media_of(node, at):
+        if isinstance(node, dict):
+            for name, value in node.items():
+                if name == "content":
+                    for kind, media in value.items():
+                        yield f"{at}/{kind}", media
+                else:
+                    yield from media_of(value, f"{at}/{name}")
+
+    seen = 0
+    for at, media in media_of(SPEC, ""):
+        values = [resolve(e)["value"] for e in media.get("examples", {}).values()]
+        for value in values + [media[k] for k in ("example",) if k in media]:
+            seen += 1
+            if found := faults_of(media.get("schema", {}), value):
+                faults[at] = found
+    assert not faults
+    assert seen >= 15
+
+
+def test_spec_fits_into_the_page():
+    """The page has it inside a script element, which "</script" or "<!--" would disturb."""
+    text = SPEC_FILE.read_text("utf-8")
+    assert "</" not in text and "<!" not in text
+
+
+def test_spec_and_program_have_the_same_routes(segue_path):
+    done = subprocess.run([segue_path, "serve", "--routes"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    have = {tuple(line.split()) for line in done.stdout.splitlines()}
+    written = {(o.method, o.path) for o in OPERATIONS.values()}
+    assert have == written
+
+
+# ------------------------------------------------------------------------------------------ the tour
+
+
+class Tour:
+    """Asks a service and holds every answer against the document."""
+
+    def __init__(self, service):
+        self.service = service
+        self.seen = set()  # (operation, status)
+
+    def ask(self, operation_id, status, body=None, *, headers=None, token=True, query=None, **values):
+        """The parsed answer to an operation that must end with `status`."""
+        operation = OPERATIONS[operation_id]
+        path = re.sub(r"\{(\w+)\}", lambda m: values[m[1]], operation.path)
+        sent = self.service.headers() if token else {}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            if not isinstance(body, (bytes, str)):
+                body = json.dumps(body)
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(operation.method, self.service.url + path, params=query,
+                                       data=body, headers={**sent, **(headers or {})}, timeout=60)
+        what = f"{operation_id} {path} {query} {body!r:.200}: {response.status_code} {response.text[:600]}"
+        assert response.status_code == status, what
+        self.check(operation, response, what)
+        self.seen.add((operation_id, status))
+        return response
+
+    def check(self, operation, response, what):
+        answer = resolve(operation.responses.get(str(response.status_code), {}))
+        assert answer, f"not in the document: {what}"
+        for name, header in answer.get("headers", {}).items():
+            header = resolve(header)
+            value = response.headers.get(name)
+            assert value is not None or not header.get("required"), f"without {name}: {what}"
+            if value is not None:
+                assert faults_of(header["schema"], value) == [], f"{name}: {value!r}: {what}"
+        if "content" not in answer:
+            assert response.content == b"", what
+            return
+        kind = response.headers["Content-Type"].partition(";")[0]
+        assert kind in answer["content"], f"{kind}: {what}"
+        if kind.endswith("json") and response.status_code != 206:
+            faults = faults_of(answer["content"][kind]["schema"], response.json())
+            assert faults == [], what
+        if kind == "application/problem+json":
+            assert response.json()["status"] == response.status_code, what
+
+
+STEPS = (
+    Step("load", "print('178 rows')\n"),
+    Step("prepare", notebook(code("wine = {}"), "print('prepared')", "wine['alcohol']"), "load"),
+    Step("compare", "print('never')\n", "prepare"),
+    Step("report", notebook("40 + 2"), "load"),
+)
+GOOD = ("load", "report")
+SLOW = """
+import os, time
+print("here", flush=True)
+while not os.path.exists("go"):
+    time.sleep(0.02)
+print("more", flush=True)
+time.sleep(600)
+"""
+ENVIRONMENTS = {"heavy": {"launcher": "process", "env": {"OMP_NUM_THREADS": "1"}, "resources": {"cpus": 2}}}
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory, jupyter_path, segue_path):
+    root = tmp_path_factory.mktemp("o")
+    with Service(root, environment(root / "state", jupyter_path)) as service:
+        tour = Tour(service)
+        tour.project = service.project("wine", *STEPS, parameters={"seed": 7})
+        (service.projects / "wine/.segue").mkdir()
+        (service.projects / "wine/.segue/environments.json").write_text(json.dumps(ENVIRONMENTS))
+        service.project("slow", Step("wait", SLOW))
+        yield tour
+
+
+WINE = {"project": "wine", "pipeline_path": "pipeline.json"}
+PART = {**WINE, "run_type": "selection", "uuids": [uuid_of(t) for t in GOOD]}
+
+
+def submit(tour, body=PART, **more):
+    return tour.ask("createRun", 201, body, **more).json()
+
+
+def check_events(tour, run, **query):
+    """All events of an ended run, each as the document has it."""
+    response = tour.ask("followEvents", 200, query={"run": run, **query})
+    frames = [frame for frame in response.text.split("\n\n") if "data: " in frame]
+    events = [json.loads(re.search("^data: (.*)$", frame, re.MULTILINE)[1]) for frame in frames]
+    media = OPERATIONS["followEvents"].responses["200"]["content"]["text/event-stream"]
+    for event in events:
+        assert faults_of(media["x-event"], event) == [], event
+    return events
+
+
+def test_tour_of_a_run_that_succeeds(tour):
+    run = submit(tour)
+    tour.service.wait_for_run(run["uuid"])
+    run = tour.ask("getRun", 200, run=run["uuid"]).json()
+    assert run["status"] == "SUCCESS"
+    names = {event["event"] for event in check_events(tour, run["uuid"])}
+    assert names >= {"run_queued", "run_started", "step_started", "kernel_ready", "cell_started", "output",
+                     "cell_finished", "step_finished", "run_finished"}
+    tour.ask("followEvents", 204, query={"run": run["uuid"], "after": run["last_event_id"]})
+
+    where = {"run": run["uuid"], "step": uuid_of("report")}
+    whole = tour.ask("getLog", 200, **where)
+    assert whole.text == "42\n"
+    part = tour.ask("getLog", 206, headers={"Range": "bytes=1-"}, **where)
+    assert part.text == "2\n"
+    tour.ask("getLog", 416, headers={"Range": "bytes=1000-"}, **where)
+    tour.ask("getLog", 404, query={"attempt": 2}, **where)
+    copy = tour.ask("getNotebook", 200, **where)
+    tour.ask("getNotebook", 304, headers={"If-None-Match": copy.headers["ETag"]}, **where)
+    tour.ask("getNotebook", 206, headers={"Range": "bytes=0-9"}, **where)
+    tour.ask("getNotebook", 416, headers={"Range": "bytes=99999999-"}, **where)
+    tour.ask("getNotebook", 404, run=run["uuid"], step=uuid_of("load"))
+    tour.ask("cancelRun", 409, run=run["uuid"])
+    tour.ask("rerunRun", 409, {"from": "failed"}, run=run["uuid"])
+    again = tour.ask("rerunRun", 201, {"from": "start"}, run=run["uuid"]).json()
+    assert again["rerun_of"] == run["uuid"]
+    tour.service.wait_for_run(again["uuid"])
+    tour.ask("deleteRun", 204, run=run["uuid"])
+    tour.ask("deleteRun", 404, run=run["uuid"])
+    tour.ask("getRun", 404, run=run["uuid"])
+
+
+def test_tour_of_a_run_that_fails(tour):
+    run = submit(tour, {**WINE, "parameters": {"pipeline_parameters": {"seed": 8}}})
+    tour.service.wait_for_run(run["uuid"])
+    run = tour.ask("getRun", 200, run=run["uuid"]).json()
+    assert run["status"] == "FAILURE"
+    failures = {step["title"]: step["failure"] for step in run["steps"]}
+    assert failures["prepare"]["ename"] == "KeyError" and failures["compare"]["cause"] == "upstream"
+    check_events(tour, run["uuid"])
+    tour.ask("getLog", 200, run=run["uuid"], step=uuid_of("prepare"))
+    tour.ask("getLog", 404, run=run["uuid"], step=uuid_of("compare"))
+    again = tour.ask("rerunRun", 201, {"from": "failed"}, run=run["uuid"]).json()
+    tour.service.wait_for_run(again["uuid"])
+
+
+def test_tour_of_runs_that_wait_and_are_cancelled(tour):
+    slow = {"project": "slow", "pipeline_path": "pipeline.json"}
+    first = submit(tour, slow)
+    tour.service.wait_for_event(first["uuid"], "output")
+    second = submit(tour, slow)
+    assert second["status"] == "PENDING" and second["waiting_for"] == first["uuid"]
+    queue = tour.ask("getQueue", 200).json()
+    assert [w["run_uuid"] for w in queue["interactive"]["waiting"]] == [second["uuid"]]
+    log = tour.ask("getLog", 200, run=first["uuid"], step=uuid_of("wait"))
+    assert log.text == "here\n"
+    (tour.service.projects / "slow/go").touch()
+    tour.service.wait_for_event(first["uuid"], lambda e: "more" in json.dumps(e.get("output", "")))
+    grown = tour.ask("getLog", 200, run=first["uuid"], step=uuid_of("wait"),
+                     headers={"If-None-Match": log.headers["ETag"]})
+    assert grown.text == "here\nmore\n"
+    rest = tour.ask("getLog", 206, run=first["uuid"], step=uuid_of("wait"),
+                    headers={"Range": "bytes=5-", "If-Range": log.headers["ETag"]})
+    assert rest.text == "more\n"
+    tour.ask("getLog", 404, run=second["uuid"], step=uuid_of("wait"))
+    tour.ask("deleteRun", 409, run=first["uuid"])
+    tour.ask("rerunRun", 409, {"from": "start"}, run=first["uuid"])
+    tour.ask("cancelRun", 202, run=second["uuid"])
+    tour.ask("cancelRun", 202, {}, run=first["uuid"])
+    for run in (first, second):
+        assert tour.service.wait_for_run(run["uuid"])["status"] in ("ABORTED", "FAILURE")
+        check_events(tour, run["uuid"])
+
+
+@pytest.mark.parametrize("fields", [
+    {},
+    {"run_type": "selection", "uuids": [uuid_of("report")]},
+    {"run_type": "upto", "uuids": [uuid_of("prepare")]},
+    {"run_type": "incoming", "uuids": [uuid_of("compare")]},
+    {"run_type": "from", "uuids": [uuid_of("prepare")]},
+], ids=lambda fields: fields.get("run_type", "full"))
+def test_tour_of_plans(tour, fields):
+    plan = tour.ask("plan", 200, {**WINE, **fields}).json()
+    assert plan["run_type"] == fields.get("run_type", "full")
+
+
+def test_tour_of_other_requests_for_runs(tour):
+    definition = {"name": "given", "steps": {"a": {"title": "a", "file_path": "load.py"}}}
+    given_only = submit(tour, {"project": "wine", "pipeline_definition": definition})
+    assert given_only["pipeline_path"] is None
+    submitted = [given_only, submit(tour, {**WINE, "pipeline_definition": definition}),
+                 submit(tour, {**PART, "in_place": True})]
+    key = {"Idempotency-Key": "tour"}
+    first = submit(tour, headers=key)
+    again = tour.ask("createRun", 201, PART, headers=key)
+    assert again.json()["uuid"] == first["uuid"] and again.headers["Idempotency-Replayed"] == "true"
+    tour.ask("createRun", 422, WINE, headers=key)
+    for run in [*submitted, first]:
+        tour.service.wait_for_run(run["uuid"])
+
+
+def test_tour_of_lists(tour):
+    for _ in range(2):
+        run = submit(tour)
+        tour.service.wait_for_run(run["uuid"])
+    page = tour.ask("listRuns", 200, query={"limit": 1}).json()
+    assert len(page["runs"]) == 1 and "steps" not in page["runs"][0]
+    more = tour.ask("listRuns", 200, query={"limit": 1, "cursor": page["next_cursor"], "include": "steps"}).json()
+    assert more["runs"][0]["uuid"] != page["runs"][0]["uuid"] and more["runs"][0]["steps"]
+    for query in ({"status": "SUCCESS,FAILURE"}, {"project": "wine"}, {"pipeline_uuid": run["pipeline_uuid"]},
+                  {"job_uuid": NOBODY}):
+        tour.ask("listRuns", 200, query=query)
+    tour.ask("getQueue", 200)
+    found = tour.ask("listEnvironments", 200, query={"project": "wine"}).json()["environments"]
+    heavy = next(each for each in found if each["name"] == "heavy")
+    assert heavy["env"] == ["OMP_NUM_THREADS"] and heavy["resources"]["cpus"] == 2
+    for operation in ("getService", "getOpenapi", "getMetrics"):
+        tour.ask(operation, 200)
+    for operation in ("getDocs", "getHealth"):
+        tour.ask(operation, 200, token=False)
+
+
+def test_answers_are_the_files_of_the_source(tour):
+    assert tour.ask("getOpenapi", 200).json() == SPEC
+    page = tour.ask("getDocs", 200, token=False)
+    inside = re.search('<script type="application/json" id="spec">(.*?)</script>', page.text, re.DOTALL)
+    assert json.loads(inside[1]) == SPEC
+    assert "http://" not in page.text.replace(inside[1], "") and "default-src 'none'" in \
+        page.headers["Content-Security-Policy"]
+
+
+BAD_BODIES = {
+    "no JSON": (400, "{"),
+    "no UTF-8": (400, b'{"project": "\xff"}'),
+    "not an object": (422, []),
+    "nothing": (422, {}),
+    "no pipeline": (422, {"project": "wine"}),
+    "unknown field": (422, {**WINE, "pipline": 1}),
+    "wrong type": (422, {**WINE, "in_place": "yes"}),
+    "unknown run type": (422, {**WINE, "run_type": "all"}),
+    "unknown step": (422, {**WINE, "run_type": "upto", "uuids": [NOBODY]}),
+    "nothing to run": (422, {**WINE, "run_type": "selection", "uuids": []}),
+    "no such project": (422, {**WINE, "project": "beer"}),
+    "outside": (422, {**WINE, "project": "../.."}),
+    "no such pipeline": (422, {**WINE, "pipeline_path": "none.json"}),
+    "a cycle": (422, {"project": "wine", "pipeline_definition": {"steps": {
+        "a": {"file_path": "load.py", "incoming_connections": ["a"]}}}}),
+    "no such file": (422, {"project": "wine", "pipeline_definition": {"steps": {"a": {"file_path": "x.py"}}}}),
+}
+
+
+@pytest.mark.parametrize("operation", ["plan", "createRun"])
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_tour_of_bad_bodies(tour, operation, name):
+    status, body = BAD_BODIES[name]
+    tour.ask(operation, status, body)
+
+
+def test_tour_of_other_refusals(tour):
+    run = {"run": NOBODY}
+    step = {**run, "step": NOBODY}
+    for operation in ("getRun", "deleteRun", "cancelRun"):
+        tour.ask(operation, 404, **run)
+    tour.ask("rerunRun", 404, {"from": "start"}, **run)
+    tour.ask("rerunRun", 422, {"from": "middle"}, **run)
+    tour.ask("rerunRun", 400, "nonsense", **run)
+    tour.ask("getLog", 404, **step)
+    tour.ask("getNotebook", 404, **step)
+    tour.ask("followEvents", 404, query=run)
+    tour.ask("listEnvironments", 400)
+    for operation, query in (("listRuns", {"statsu": "SUCCESS"}), ("listRuns", {"limit": "0"}),
+                             ("listRuns", {"status": "DONE"}), ("listRuns", {"cursor": "?"}),
+                             ("listRuns", {"include": "all"}), ("followEvents", {"after": "-1"}),
+                             ("getQueue", {"x": "1"}), ("getHealth", {"x": "1"})):
+        tour.ask(operation, 400, query=query)
+    tour.ask("followEvents", 400, headers={"Last-Event-ID": "last"})
+    tour.ask("createRun", 400, PART, headers={"Idempotency-Key": "k" * 256})
+    for operation in ("plan", "createRun"):
+        tour.ask(operation, 415, PART, headers={"Content-Type": "text/plain"})
+    for operation_id, operation in OPERATIONS.items():
+        if operation.__dict__.get("security") != []:
+            tour.ask(operation_id, 401, token=False, **step)
+            tour.ask(operation_id, 401, token=False, headers={"Authorization": "Bearer x"}, **step)
+        tour.ask(operation_id, 403, headers={"Host": "example.org"}, **step)
+
+
+def test_unknown_paths_and_methods_are_problems(tour):
+    missing = tour.service.get("/api/v1/rums")
+    other = tour.service.request("PUT", "/api/v1/runs", {})
+    for response, status in ((missing, 404), (other, 405)):
+        assert response.status_code == status
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert faults_of(SPEC["components"]["schemas"]["Problem"], response.json()) == []
+    assert {m.strip() for m in other.headers["Allow"].split(",")} >= {"GET", "POST"}
+
+
+def test_tour_was_everywhere(tour):
+    """Last: every operation was seen to succeed, and every way in which it may be refused that needs
+    no fault of the disk."""
+    reachable = {"200", "201", "202", "204", "206", "401", "403", "404", "409", "415", "416", "422"}
+    missing = [
+        (name, status)
+        for name, operation in OPERATIONS.items()
+        for status in reachable & set(operation.responses)
+        if (name, int(status)) not in tour.seen
+    ]
+    # What is refused by one piece of code for all operations is seen on the main ones.
+    assert [m for m in missing if m[1] not in ("415", "422")] == []
+
+
+# ------------------------------------------------------------------------------------- made-up requests
+
+CASES = int(os.environ.get("SCHEMATHESIS_CASES", "1200"))
+# The more there is to get wrong, the more of the cases.
+WEIGHTS = {"plan": 4, "createRun": 4, "listRuns": 4, "followEvents": 3, "getLog": 3, "getNotebook": 3,
+           "rerunRun": 2, "cancelRun": 2, "getRun": 2, "deleteRun": 2, "listEnvironments": 2}
+# Right requests, and wrong ones where something can be wrong.
+KINDS = [
+    pytest.param(name, mode, id=f"{name}-{mode.value}")
+    for name, o in OPERATIONS.items()
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    if mode == GenerationMode.POSITIVE or "requestBody" in vars(o) or "parameters" in vars(o) | o.item
+]
+TOTAL = sum(WEIGHTS.get(kind.values[0], 1) for kind in KINDS)
+CHECKS = [checks.not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
+          checks.response_schema_conformance, checks.response_headers_conformance]
+
+
+def hypothesis_settings(cases):
+    """`make test` tries the same requests each time; a campaign others every time."""
+    return settings(
+        max_examples=max(1, cases), deadline=None, database=None, print_blob=True,
+        derandomize="SCHEMATHESIS_CASES" not in os.environ,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory, jupyter_path, segue_path):
+    """A service that accepts runs and starts none, with runs that wait and runs that have ended."""
+    root = tmp_path_factory.mktemp("h")
+    with Service(root, environment(root / "state", jupyter_path), "--hold") as service:
+        project = service.project("wine", *STEPS, parameters={"seed": 7})
+        service.waiting = [service.submit(project)["uuid"] for _ in range(3)]
+        service.ended = [service.submit(project)["uuid"] for _ in range(3)]
+        for run in service.ended:
+            service.cancel(run)
+            service.wait_for_run(run)
+        service.schema = schemathesis.openapi.from_dict(SPEC)
+        service.schema.config.update(base_url=service.url)
+        yield service
+
+
+def real_values(service, operation_id):
+    """What the service has, for the place of what was made up: without it nearly every request would
+    be refused for its first fault."""
+    ended = st.sampled_from(service.ended)
+    run = ended if operation_id in ("deleteRun", "followEvents") else st.sampled_from(
+        service.waiting + service.ended)
+    return st.fixed_dictionaries({
+        "run": st.none() | run,
+        "ended": ended,
+        "step": st.none() | st.sampled_from([uuid_of(step.title) for step in STEPS]),
+        "body": st.sampled_from([{}, {"project": "wine"}, WINE, WINE, {**WINE, "uuids": [], "run_type": "full"},
+                                 PART, {**PART, "parameters": {}}]),
+        "drop_definition": st.booleans(),
+    })
+
+
+def make_real(case, operation_id, real):
+    for name in ("run", "step"):
+        if real[name] and name in (case.path_parameters or {}):
+            case.path_parameters[name] = real[name]
+    if operation_id == "followEvents":
+        # Only the stream of an ended run ends.
+        query = dict(case.query or {})
+        if not isinstance(query.get("run"), str) or not query["run"] or real["run"]:
+            query["run"] = real["run"] or real["ended"]
+        case.query = query
+    if operation_id in ("plan", "createRun") and isinstance(case.body, dict):
+        case.body = {**case.body, **real["body"]}
+        if real["drop_definition"] and "pipeline_path" in real["body"]:
+            case.body.pop("pipeline_definition", None)
+
+
+@pytest.mark.timeout(7200 if CASES > 5000 else 300)
+@pytest.mark.parametrize(("operation_id", "mode"), KINDS)
+def test_made_up_requests(held, operation_id, mode):
+    operation = held.schema.find_operation_by_id(operation_id)
+    headers = held.headers()
+
+    @hypothesis_settings(CASES * WEIGHTS.get(operation_id, 1) // TOTAL)
+    @given(case=operation.as_strategy(generation_mode=mode), real=real_values(held, operation_id))
+    def ask(case, real):
+        make_real(case, operation_id, real)
+        response = case.call(headers=headers, timeout=30)
+        case.validate_response(response, checks=CHECKS, headers=headers)
+
+    ask()
+    assert held.is_running(), held.explain()
+
+
+@pytest.mark.timeout(7200 if CASES > 5000 else 300)
+def test_made_up_stories(held):
+    """Requests that use what earlier ones answered, along the document's links."""
+    headers = held.headers()
+
+    class Story(held.schema.exclude(operation_id="followEvents").as_state_machine()):
+        def get_call_kwargs(self, case):
+            if case.operation.definition.raw.get("operationId") in ("plan", "createRun") and \
+                    isinstance(case.body, dict):
+                case.body = {**case.body, **WINE}
+                case.body.pop("pipeline_definition", None)
+            return {"headers": headers, "timeout": 30}
+
+        def validate_response(self, response, case, **_):
+            case.validate_response(response, checks=CHECKS, headers=headers)
+
+    run_state_machine_as_test(Story, settings=settings(
+        hypothesis_settings(CASES // 100), stateful_step_count=8))
+    assert held.is_running(), held.explain()
