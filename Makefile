@@ -37,7 +37,7 @@ FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,addres
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
-LIBS := -lzmq -lcurl -lmicrohttpd -ljansson -lsqlite3 -lcrypto -lm
+LIBS := -lzmq -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
 FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/engine \

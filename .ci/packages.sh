@@ -16,7 +16,6 @@ needs_of() {
         echo libc6-dev header stdio.h
         echo libzmq3-dev header zmq.h
         echo libcurl4-openssl-dev header curl/curl.h
-        echo libjansson-dev header jansson.h
         echo libmicrohttpd-dev header microhttpd.h
         echo libsqlite3-dev header sqlite3.h
         echo libssl-dev header openssl/evp.h

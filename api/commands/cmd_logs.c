@@ -116,6 +116,8 @@ static void show_rest(const struct logs *logs, struct source *source)
 {
     auto_buf struct buf out = {0};
 
+    if (logs->label_width > 0)
+        source->text.is_coloured = false; /* every line has undone its own */
     log_text_end(&source->text, logs->label_width == 0 ? &out : &source->line);
     put_whole_lines(logs, source, &out);
     if (source->line.len > 0)

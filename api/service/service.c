@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kernel-gateway/docker_paths.h"
 #include "runner/sdk.h"
 #include "runner/version.h"
 
@@ -154,10 +155,22 @@ static int open_server(struct service *service, struct err *e)
     return server_start(&service->server, &server_options, service, e);
 }
 
+/* What steps in containers are given of our directories, the Docker engine has to find. */
+static int check_paths(const struct service *service, struct err *e)
+{
+    if (docker_check_path(service->projects, e) < 0)
+        return -1;
+    return docker_check_path(service->state.dir, e);
+}
+
 static int open_parts(struct service *service, struct err *e)
 {
-    if (open_projects(service, e) < 0 || !(service->sdk_dir = sdk_find(e)) ||
-        state_open(&service->state, service->options->state_dir, e) < 0)
+    if (open_projects(service, e) < 0 ||
+        state_open(&service->state, service->options->state_dir, e) < 0 ||
+        check_paths(service, e) < 0)
+        return -1;
+    service->sdk_dir = sdk_keep(service->state.dir, e);
+    if (!service->sdk_dir)
         return -1;
     service->token = token_keep(&service->state, service->options->token_file, e);
     if (!service->token)

@@ -560,8 +560,10 @@ static int look_up(struct follower *follower, const struct stream_request *reque
     struct readers *readers = follower->streams->readers;
     struct store *store = readers_lend(readers, e);
 
-    if (!store)
+    if (!store) {
+        e->code = ERR_IO; /* whatever is missing, it is not what was asked for */
         return -1;
+    }
     int got = place_follower(follower, request, store, e);
     readers_give_back(readers, store);
     return got;

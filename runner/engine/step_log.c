@@ -197,7 +197,7 @@ static int lock_log(struct files *files, struct err *e)
  * again from the journal that is there. */
 static int find_place(struct files *files, struct err *e)
 {
-    uint64_t log_size;
+    uint64_t log_size = 0;
 
     files->place = read_place(files->state);
     if (size_of(files->cursor.fd, files->journal, &files->journal_end, e) < 0 ||

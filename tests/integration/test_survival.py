@@ -607,8 +607,10 @@ def test_many_services_want_one_state_directory(new_service):
 def test_upgrade_while_steps_run(new_service):
     """The program's file is replaced, as a package does it, and the service started anew."""
     service = new_service()
-    service.segue = service.root / "segue"
+    service.segue = service.root / "bin" / "segue"
+    service.segue.parent.mkdir()
     shutil.copy2(program(), service.segue)
+    shutil.copytree(ROOT / "runner/sdk/python", service.root / "share/segue/python")
     service.start()
     project = service.project("p", Step("a", "echo 1\nwhile [ ! -e go ]; do sleep 0.05; done\necho 2\n", path="a.sh"),
                               Step("b", notebook("print('b')"), "a"))
@@ -616,7 +618,7 @@ def test_upgrade_while_steps_run(new_service):
     follower = Follower(service, uuid)
     service.wait_for_event(uuid, "output")
     other = ROOT / "build" / "release" / "segue"
-    new = service.root / "segue.new"
+    new = service.root / "bin" / "segue.new"
     shutil.copy2(other if other.exists() and can_serve(other) else program(), new)
     new.rename(service.segue)
     # The old one still runs: it starts keepers of its own kind.

@@ -43,12 +43,21 @@ static void leave(const char *root, const struct uuid *key, const char *run, con
         fail_msg("%s", e.text);
 }
 
-static void bring(const char *root, const struct uuid *key, const char *run, const char *step)
+/* As a run does that leaves the step out. */
+static int try_bring(const char *root, const struct uuid *key, const char *run, const char *step,
+                     struct err *e)
 {
     auto_free char *io = io_of(root, run);
+    auto_free char *latest = results_latest(root, key, step);
+
+    return results_bring(latest, step, io, e);
+}
+
+static void bring(const char *root, const struct uuid *key, const char *run, const char *step)
+{
     struct err e;
 
-    if (results_bring(root, key, step, io, &e) < 0)
+    if (try_bring(root, key, run, step, &e) < 0)
         fail_msg("%s", e.text);
 }
 
@@ -220,7 +229,7 @@ static void the_index_comes_last(void **state)
         skip();
         return;
     }
-    assert_int_equal(results_bring(root, &key, "a", io, &e), -1);
+    assert_int_equal(try_bring(root, &key, "run2", "a", &e), -1);
     assert_int_equal(e.code, ERR_NO_SPACE);
     assert_false(fs_exists(index));
     umount2(disk, MNT_DETACH);
@@ -255,6 +264,37 @@ static void a_root_that_cannot_be_written_is_told(void **state)
     scratch_put(directory, "index.json", "[]");
     assert_int_equal(results_publish(root, &key, "a", io, &e), -1);
     assert_true(*e.text);
+}
+
+/* A run again takes what the run that it repeats had, whatever has become the newest since. */
+static void those_of_a_certain_run_are_brought(void **state)
+{
+    const char *root = *state;
+    struct uuid key = results_key("/project", "pipeline");
+    auto_free char *from = fs_join(root, "runs/run1/io/a"), *io = io_of(root, "run3");
+    auto_free char *nothing = fs_join(root, "runs/run1/io/b");
+    struct err e;
+
+    leave(root, &key, "run1", "a", "1");
+    leave(root, &key, "run2", "a", "2");
+    assert_int_equal(results_bring(from, "a", io, &e), 0);
+    check_file(root, "run3", "a/x.json", "1");
+    check_file(root, "run3", "a/index.json", "[{\"name\":\"x\",\"run_uuid\":\"run1\"}]");
+    assert_int_equal(results_bring(nothing, "b", io, &e), 0); /* it left none: fine */
+    auto_free char *brought = fs_join(io, "b");
+    assert_false(fs_exists(brought));
+}
+
+/* The whole state may be moved, or copied to be started from. */
+static void the_newest_are_found_after_a_move(void **state)
+{
+    struct uuid key = results_key("/project", "pipeline");
+    auto_free char *root = fs_join(*state, "before"), *moved = fs_join(*state, "after");
+
+    leave(root, &key, "run1", "a", "1");
+    assert_int_equal(rename(root, moved), 0);
+    bring(moved, &key, "run2", "a");
+    check_file(moved, "run2", "a/x.json", "1");
 }
 
 /* Nothing but the link is left where the newest results are noted. */
@@ -292,6 +332,8 @@ int main(void)
         TEST(the_index_comes_last),
         TEST(only_files_are_brought),
         TEST(a_root_that_cannot_be_written_is_told),
+        TEST(those_of_a_certain_run_are_brought),
+        TEST(the_newest_are_found_after_a_move),
         TEST(nothing_temporary_stays),
     };
 

@@ -71,7 +71,8 @@ static void everything_is_frozen(void **state)
     assert_true(submission->in_place);
     assert_string_equal(submission_step(submission, 0)->uuid, "s1");
     assert_int_equal(submission_environment(submission, 0)->launcher, LAUNCHER_PROCESS);
-    assert_non_null(submission_environment(submission, 0)->environment);
+    assert_int_equal(submission_environment(submission, 0)->cause, CAUSE_NONE);
+    assert_string_equal(submission_environment(submission, 0)->name, "");
 }
 
 static void of_a_full_run_nothing_is_selected(void **state)
@@ -208,9 +209,9 @@ static void a_missing_environment_fails_only_its_own_steps(void **state)
     const struct frozen_environment *one = submission_environment(submission, 0);
     const struct frozen_environment *two = submission_environment(submission, 1);
 
-    assert_non_null(one->environment);
-    assert_string_equal(one->environment->name, "one");
-    assert_null(two->environment);
+    assert_int_equal(one->cause, CAUSE_NONE);
+    assert_string_equal(one->name, "one");
+    assert_string_equal(two->name, "two");
     assert_int_equal(two->cause, CAUSE_ENVIRONMENT_MISSING);
     assert_non_null(strstr(two->message, "two"));
 }
@@ -229,25 +230,24 @@ static void the_launcher_is_as_chosen(void **state)
     static const struct {
         const char *name;
         enum launcher_choice choice;
-        bool can_run;
         enum launcher_kind launcher;
         enum cause cause;
     } rows[] = {
         /* An image, and no engine that could know it. */
-        {"in a container", LAUNCHER_CHOICE_ENVIRONMENT, false, LAUNCHER_DOCKER,
+        {"in a container", LAUNCHER_CHOICE_ENVIRONMENT, LAUNCHER_DOCKER,
          CAUSE_LAUNCHER_UNAVAILABLE},
-        {"in a container", LAUNCHER_CHOICE_DOCKER, false, LAUNCHER_DOCKER,
+        {"in a container", LAUNCHER_CHOICE_DOCKER, LAUNCHER_DOCKER,
          CAUSE_LAUNCHER_UNAVAILABLE},
-        {"in a container", LAUNCHER_CHOICE_PROCESS, true, LAUNCHER_PROCESS, CAUSE_NONE},
-        {"here", LAUNCHER_CHOICE_ENVIRONMENT, true, LAUNCHER_PROCESS, CAUSE_NONE},
-        {"here", LAUNCHER_CHOICE_PROCESS, true, LAUNCHER_PROCESS, CAUSE_NONE},
-        {"here", LAUNCHER_CHOICE_DOCKER, false, LAUNCHER_DOCKER, CAUSE_ENVIRONMENT_MISSING},
-        {"", LAUNCHER_CHOICE_ENVIRONMENT, true, LAUNCHER_PROCESS, CAUSE_NONE},
-        {"", LAUNCHER_CHOICE_DOCKER, false, LAUNCHER_DOCKER, CAUSE_ENVIRONMENT_MISSING},
-        {"missing", LAUNCHER_CHOICE_ENVIRONMENT, false, LAUNCHER_PROCESS,
+        {"in a container", LAUNCHER_CHOICE_PROCESS, LAUNCHER_PROCESS, CAUSE_NONE},
+        {"here", LAUNCHER_CHOICE_ENVIRONMENT, LAUNCHER_PROCESS, CAUSE_NONE},
+        {"here", LAUNCHER_CHOICE_PROCESS, LAUNCHER_PROCESS, CAUSE_NONE},
+        {"here", LAUNCHER_CHOICE_DOCKER, LAUNCHER_DOCKER, CAUSE_ENVIRONMENT_MISSING},
+        {"", LAUNCHER_CHOICE_ENVIRONMENT, LAUNCHER_PROCESS, CAUSE_NONE},
+        {"", LAUNCHER_CHOICE_DOCKER, LAUNCHER_DOCKER, CAUSE_ENVIRONMENT_MISSING},
+        {"missing", LAUNCHER_CHOICE_ENVIRONMENT, LAUNCHER_PROCESS,
          CAUSE_ENVIRONMENT_MISSING},
-        {"missing", LAUNCHER_CHOICE_PROCESS, true, LAUNCHER_PROCESS, CAUSE_NONE},
-        {"missing", LAUNCHER_CHOICE_DOCKER, false, LAUNCHER_PROCESS, CAUSE_ENVIRONMENT_MISSING},
+        {"missing", LAUNCHER_CHOICE_PROCESS, LAUNCHER_PROCESS, CAUSE_NONE},
+        {"missing", LAUNCHER_CHOICE_DOCKER, LAUNCHER_PROCESS, CAUSE_ENVIRONMENT_MISSING},
     };
 
     put_environments(*state, "{'in a container': {'launcher': 'docker', 'image': 'segue/none'},"
@@ -258,13 +258,12 @@ static void the_launcher_is_as_chosen(void **state)
         auto_submission struct submission *submission =
             submission_of(*state, definition, (struct request){.launcher = rows[i].choice});
         const struct frozen_environment *frozen = submission_environment(submission, 0);
-        if ((frozen->environment != NULL) != rows[i].can_run ||
-            frozen->launcher != rows[i].launcher || frozen->cause != rows[i].cause)
-            fail_msg("row %zu: %d %s %s: %s", i, frozen->environment != NULL,
-                     launcher_name(frozen->launcher), cause_name(frozen->cause),
-                     frozen->message ? frozen->message : "");
-        assert_true(rows[i].can_run || *frozen->message);
-        assert_null(frozen->image_id);
+        if (frozen->launcher != rows[i].launcher || frozen->cause != rows[i].cause)
+            fail_msg("row %zu: %s %s: %s", i, launcher_name(frozen->launcher),
+                     cause_name(frozen->cause), frozen->message ? frozen->message : "");
+        assert_true(frozen->cause == CAUSE_NONE ? !frozen->message : *frozen->message);
+        assert_null(frozen->image);
+        assert_string_equal(frozen->name, rows[i].name);
     }
 }
 
