@@ -37,7 +37,6 @@ needs_of() {
         echo nodejs command node   # a step may be a script of either
         echo r-base-core command Rscript
         echo procps command pgrep
-        echo faketime command faketime
         ;;
     docker) echo docker.io command docker ;;
     engine)   # tests/docker/engine.sh and images/base.sh

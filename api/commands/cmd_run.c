@@ -66,6 +66,8 @@ struct session {
     struct loop *loop;
     struct engine *engine;
     struct progress *progress;
+    struct progress_run run; /* what it shows, from its first event on */
+    struct progress_step *steps;
     int signal_number; /* 0: none came */
     bool has_failed;
 };
@@ -217,10 +219,38 @@ static int prepare(const struct options *options, struct submission **ret_submis
 
 /* --- running --- */
 
+/* What progress is to know of the run. */
+static void describe(const struct live_run *live, struct session *session)
+{
+    const struct submission *submission = live_run_submission(live);
+    const char *name = submission->pipeline->name;
+    uint32_t count = submission->plan->count;
+    size_t above = strlen(live_run_dir(live)) + strlen("/executed/");
+
+    session->steps = mem_array(count, sizeof *session->steps);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pipeline_step *step = submission_step(submission, i);
+        const char *executed = live_run_executed(live, i);
+        session->steps[i] = (struct progress_step){.uuid = step->uuid,
+                                                   .label = pipeline_step_label(step),
+                                                   .executed = executed ? executed + above : NULL};
+    }
+    session->run = (struct progress_run){.name = *name ? name : submission->project.pipeline_path,
+                                         .uuid = submission->run_uuid.text,
+                                         .steps = session->steps,
+                                         .count = count};
+}
+
+/* The run has begun when its first event is told. */
 static void on_event(void *user, const struct engine_event *event)
 {
     struct session *session = user;
+    const struct live_run *live = engine_run(session->engine);
 
+    if (live && !session->steps) {
+        describe(live, session);
+        progress_begin(session->progress, &session->run);
+    }
     progress_event(session->progress, event->event, (struct str){event->json, event->json_len});
 }
 
@@ -259,60 +289,30 @@ static int exit_status(const struct session *session)
     return session->has_failed && status == EXIT_DONE ? EXIT_NOT_SUCCESS : status;
 }
 
-/* What progress is to know of the run; its steps are for the caller to free. */
-static void describe(const struct live_run *live, struct progress_run *ret_run,
-                     struct progress_step **ret_steps)
-{
-    const struct submission *submission = live_run_submission(live);
-    const char *name = submission->pipeline->name;
-    uint32_t count = submission->plan->count;
-    size_t above = strlen(live_run_dir(live)) + strlen("/executed/");
-
-    *ret_steps = mem_array(count, sizeof **ret_steps);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct pipeline_step *step = submission_step(submission, i);
-        const char *executed = live_run_executed(live, i);
-        (*ret_steps)[i] = (struct progress_step){.uuid = step->uuid,
-                                                 .label = pipeline_step_label(step),
-                                                 .executed = executed ? executed + above : NULL};
-    }
-    *ret_run = (struct progress_run){.name = *name ? name : submission->project.pipeline_path,
-                                     .uuid = submission->run_uuid.text,
-                                     .steps = *ret_steps,
-                                     .count = count};
-}
-
 /* Where to look for what the run has made. */
-static void put_footer(const struct live_run *live, const struct progress_run *run, struct buf *out)
+static char *footer_of(const struct session *session)
 {
+    const struct live_run *live = engine_run(session->engine);
     const char *output = live_run_submission(live)->output_dir, *dir = live_run_dir(live);
 
-    for (uint32_t i = 0; i < run->count; i++) {
-        if (!run->steps[i].executed)
-            continue;
-        buf_printf(out, "executed notebooks: %s%s", output ? output : dir,
-                   output ? "" : "/executed");
-        return;
-    }
-    buf_printf(out, "the run's files: %s", dir);
+    for (uint32_t i = 0; i < session->run.count; i++)
+        if (session->steps[i].executed)
+            return mem_printf("executed notebooks: %s%s", output ? output : dir,
+                              output ? "" : "/executed");
+    return mem_printf("the run's files: %s", dir);
 }
 
 static int run_shown(struct session *session, enum progress_style style)
 {
-    const struct live_run *live = engine_run(session->engine);
-    auto_free struct progress_step *steps = NULL;
-    auto_buf struct buf footer = {0};
-    struct progress_run description;
-
-    describe(live, &description, &steps);
-    put_footer(live, &description, &footer);
     session->progress = progress_new(session->loop, style);
-    progress_begin(session->progress, &description);
     loop_run(session->loop);
-    if (!session->has_failed)
-        progress_end(session->progress, footer.data);
+    if (!session->has_failed && session->steps) {
+        auto_free char *footer = footer_of(session);
+        progress_end(session->progress, footer);
+    }
     int status = exit_status(session);
     progress_free(take_ptr(&session->progress));
+    free(session->steps);
     return status;
 }
 

@@ -252,6 +252,32 @@ static int make_request(const struct client *client, const struct options *optio
     return result < 0 ? result : put_request(options, place, pipeline, body, e);
 }
 
+static bool is_of_request(const char *pointer)
+{
+    static const char *const members[] = {"/project", "/pipeline_path", "/run_type", "/uuids",
+                                          "/in_place"};
+
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        size_t len = strlen(members[i]);
+        if (strncmp(pointer, members[i], len) == 0 && (pointer[len] == 0 || pointer[len] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* Whoever typed a command has not seen the request: its places mean nothing to them, those in the
+ * definition do. */
+static void drop_places(struct problems *problems)
+{
+    for (uint32_t i = 0; i < problems->count; i++) {
+        struct problem *problem = &problems->items[i];
+        if (!is_of_request(problem->pointer))
+            continue;
+        problem->pointer[0] = 0;
+        problem->line = 0;
+    }
+}
+
 static int ask(const struct client *client, const struct options *options,
                struct http_answer *answer, struct problems *problems, struct err *e)
 {
@@ -263,7 +289,10 @@ static int ask(const struct client *client, const struct options *options,
         return -1;
     struct client_request request = {
         .path = "/api/v1/runs", .body = {body.data, body.len}, .key = key.text};
-    return client_ask(client, &request, answer, problems, e);
+    if (client_ask(client, &request, answer, problems, e) == 0)
+        return 0;
+    drop_places(problems);
+    return -1;
 }
 
 static int submit(const struct options *options)

@@ -475,7 +475,7 @@ enum exit_status progress_exit_status(const struct progress *progress)
 {
     if (progress->status == STATUS_SUCCESS)
         return EXIT_DONE;
-    for (uint32_t i = 0; i < progress->run->count; i++) {
+    for (uint32_t i = 0; progress->run && i < progress->run->count; i++) {
         const char *cause = progress->views[i].cause;
         if (cause && cause_of_name(cause) == CAUSE_LAUNCHER_UNAVAILABLE)
             return EXIT_UNAVAILABLE;

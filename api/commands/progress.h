@@ -35,7 +35,7 @@ struct progress_run {
 struct progress *progress_new(struct loop *loop, enum progress_style style);
 void progress_free(struct progress *progress);
 
-/* Before the first event. The run is borrowed, until progress_free. */
+/* Before the first event of a step. The run is borrowed, until progress_free. */
 void progress_begin(struct progress *progress, const struct progress_run *run);
 
 /* An event of docs/events.md by its name; "" for one that only programs are told of. */

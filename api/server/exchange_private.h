@@ -33,8 +33,9 @@ struct exchange {
     void *user; /* what handlers get */
     enum exchange_phase phase;
 
-    char *path;                   /* as it was asked for */
-    struct target target;         /* parsed when it is looked at first */
+    char *path;           /* as it was asked for */
+    struct target target; /* parsed when it is looked at first */
+    bool is_head;
     bool is_cut_short;            /* not read to its end: what still comes has to be dropped */
     struct buf header_texts;      /* name, NUL, value, NUL, ...: good even when it is cut off */
     struct guard_headers headers; /* good while its first line and headers are looked at */

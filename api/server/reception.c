@@ -275,6 +275,7 @@ static enum MHD_Result admit(struct reception *reception, struct exchange *excha
     struct err e;
 
     exchange->since_us = now_us();
+    exchange->is_head = strcmp(method, "HEAD") == 0;
     MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, take_header, exchange);
     if (guard_check_framing(&exchange->headers, &exchange->framing, &e) < 0) {
         exchange->phase = EXCHANGE_REFUSED;

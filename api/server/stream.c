@@ -44,23 +44,34 @@ static void close_stream(void *cls)
     free(stream);
 }
 
+/* libmicrohttpd 0.9.75 would send the last chunk even to who asked for the head only. */
+static struct MHD_Response *make_head(struct stream *stream)
+{
+    close_stream(stream);
+    return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+}
+
+static struct MHD_Response *make_stream(struct stream *stream)
+{
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, stream,
+                                             close_stream);
+}
+
 void exchange_answer_stream(struct exchange *exchange, const char *content_type,
                             const struct stream_source *source,
                             void (*opened)(void *user, struct stream *stream), void *user)
 {
     struct stream *stream = mem_zalloc(sizeof *stream);
-    struct MHD_Response *response;
 
     parked_init(&stream->parked, exchange->parked.parking, exchange->connection, PARKED_STREAM);
     stream->source = source;
     stream->user = user;
-    response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, stream,
-                                                 close_stream);
+    opened(user, stream);
+    struct MHD_Response *response = exchange->is_head ? make_head(stream) : make_stream(stream);
     if (!response)
         abort(); /* out of memory */
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    opened(user, stream);
     exchange_reply(exchange, MHD_HTTP_OK, response);
 }
 

@@ -1,6 +1,6 @@
 #include "api/service/about.h"
 
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "base/json.h"
 #include "runner/version.h"
 

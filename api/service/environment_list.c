@@ -1,6 +1,6 @@
 #include "api/service/environment_list.h"
 
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "base/json.h"
 #include "kernel-gateway/environment.h"
 #include "runner/engine/frozen.h"

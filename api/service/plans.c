@@ -2,7 +2,7 @@
 
 #include "api/service/body.h"
 #include "api/service/run_request.h"
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 
 static int make_plan(const struct service *service, const struct json *body, struct buf *out,
                      struct problems *problems, struct err *e)

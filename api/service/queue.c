@@ -3,7 +3,7 @@
 #include "api/service/queue.h"
 
 #include "api/service/run_json.h"
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "base/json.h"
 #include "base/mem.h"
 

@@ -6,7 +6,7 @@
 #include "api/service/plans.h"
 #include "api/service/queue.h"
 #include "api/service/runs.h"
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "api/service/steps.h"
 #include "base/limits.h"
 

@@ -1,7 +1,7 @@
 #include "api/service/service.h"
 
 #include "api/service/routes.h"
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "api/service/token.h"
 #include "base/fs.h"
 #include "base/log.h"

@@ -6,22 +6,8 @@
 #ifndef SEGUE_API_SERVICE_H
 #define SEGUE_API_SERVICE_H
 
+#include "api/service/options.h"
 #include "base/err.h"
-#include "runner/engine/engine.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-struct service_options {
-    const char *address;
-    uint16_t port;
-    const char *const *hosts; /* see server_options */
-    const char *projects;     /* directory below which projects lie */
-    const char *state_dir;
-    const char *token_file; /* NULL: STATE/token */
-    struct engine_limits limits[RUN_CLASS_COUNT];
-    bool is_holding; /* accepts runs and starts none */
-};
 
 /* Serves until SIGTERM or SIGINT. What cannot be set up is an error: ERR_CONFLICT when another
  * service holds the state directory or the port. */

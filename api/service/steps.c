@@ -1,6 +1,6 @@
 #include "api/service/steps.h"
 
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "base/mem.h"
 #include "runner/engine/run_dir.h"
 #include "runner/engine/snapshot.h"

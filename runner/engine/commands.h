@@ -8,7 +8,8 @@
 
 #include "base/err.h"
 #include "base/id.h"
-#include "runner/engine/engine.h"
+#include "runner/engine/reply.h"
+#include "runner/engine/submission.h"
 
 enum command_kind {
     COMMAND_SUBMIT,

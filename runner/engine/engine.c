@@ -280,7 +280,7 @@ int engine_submit(struct engine *engine, struct submission *take_submission, str
         submission_free(take_submission);
         return -1;
     }
-    if (engine_accept(engine, take_submission, &id, e) < 0 ||
+    if (engine_accept(engine, take_submission, &id, e) < 0 || begin_due(engine, e) < 0 ||
         store_commit(engine->store, STORE_DURABLE, e) < 0) {
         engine_unload(engine);
         engine->has_failed = true;

@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "runner/engine/live_run.h"
+#include "runner/engine/reply.h"
 #include "runner/engine/run_queue.h"
 #include "runner/engine/state.h"
 #include "runner/engine/submission.h"
@@ -88,21 +89,6 @@ void engine_cancel_all(struct engine *engine);
 const struct live_run *engine_run(const struct engine *engine);
 
 /* --- commands, from any thread --- */
-
-struct engine_reply {
-    const struct err *error; /* NULL: it is done, and on disk */
-    const char *run_uuid;
-    bool is_repeated; /* the key was known: the run is the one that it was first used for */
-};
-
-/* Called once, on the engine's thread. */
-typedef void engine_done_fn(void *user, const struct engine_reply *reply);
-
-/* Names a request, so that asking again makes no second run. */
-struct request_key {
-    char *key;       /* the client's */
-    char digest[65]; /* of what was asked for: the same key with another one is ERR_INVALID */
-};
 
 /* All three: 0: `done` will be called; -1: it will not, ERR_LIMIT (too many are waiting) or
  * ERR_UNAVAILABLE (closing).

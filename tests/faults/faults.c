@@ -1,4 +1,5 @@
-/* A library for LD_PRELOAD that lets the daemon's system calls fail, or the daemon die at one.
+/* A library for LD_PRELOAD that lets the daemon's system calls fail, the daemon die at one, or its
+ * clock be wrong.
  *
  * SEGUE_FAULTS names a file that holds a struct page: orders from the test, counts for the test. It
  * is mapped, so that both sides see it live, whatever becomes of the process. Calls are counted by
@@ -23,7 +24,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind {
@@ -63,6 +66,7 @@ struct page {
     uint32_t unused;
     _Atomic uint64_t fired;
     _Atomic uint64_t counts[KIND_COUNT];
+    _Atomic int64_t clock_offset_s; /* the wall clock is wrong by so much */
 };
 
 static struct page nobody = {0};
@@ -152,11 +156,18 @@ static enum action judge(enum kind kind)
 
 /* --- what has halves --- */
 
+/* An eventfd is written by it too, and that neither fails nor does it by halves. */
+static bool is_file(int fd)
+{
+    struct stat st;
+    return page != &nobody && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 #define WRAP_WRITE(kind, name, parameters, ...)                                                    \
     ssize_t name parameters                                                                        \
     {                                                                                              \
         REAL(name);                                                                                \
-        enum action action = judge(kind);                                                          \
+        enum action action = is_file(fd) ? judge(kind) : ACTION_NONE;                              \
         if (action == ACTION_FAIL)                                                                 \
             return -1;                                                                             \
         if (action != ACTION_NONE)                                                                 \
@@ -239,6 +250,34 @@ int clone(int (*run)(void *), void *stack, int flags, void *data, ...)
     if (judge(KIND_SPAWN) != ACTION_NONE)
         return -1;
     return real(run, stack, flags, data, parent_id, NULL, NULL);
+}
+
+/* --- the wall clock --- */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    REAL(clock_gettime);
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        now->tv_sec += atomic_load(&page->clock_offset_s);
+    return result;
+}
+
+time_t time(time_t *ret_now)
+{
+    REAL(time);
+    time_t now = real(NULL) + (time_t)atomic_load(&page->clock_offset_s);
+    if (ret_now)
+        *ret_now = now;
+    return now;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    REAL(gettimeofday);
+    int result = real(now, zone);
+    now->tv_sec += atomic_load(&page->clock_offset_s);
+    return result;
 }
 
 /* --- memory (dlsym itself asks for some: so by libc's inner names) --- */

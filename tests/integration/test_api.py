@@ -138,22 +138,24 @@ def test_all_that_is_wrong_is_said_at_once(service):
     text = '{"project": "p",\n "pipeline_path": "pipeline.json",\n "run_typ": "full", "in_place": "yes",\n "uuids": ["x"]}'
     for path in ("runs", "plans"):
         response = service.post(path, text)
-        found = {(e["pointer"], e["line"], e["column"]) for e in problem(response, 422)["errors"]}
-        assert found == {("/run_typ", 3, 2), ("/in_place", 3, 33)}
-        assert 'did you mean "run_type"?' in response.text
+        first, second = problem(response, 422)["errors"]
+        assert (first["pointer"], first["line"], first["column"]) == ("/run_typ", 3, 2)
+        assert (second["pointer"], second["line"], second["column"]) == ("/in_place", 3, 33)
+        assert 'did you mean "run_type"?' in first["detail"]
     assert list(errors(service.post("runs", {"project": "p", "pipeline_path": "pipeline.json",
                                              "uuids": ["x"]}))) == ["/uuids/0"]
     assert service.runs() == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1,]", '{"project": nul}', '{"a": "\ud800"}'.encode("utf-8", "surrogatepass"), b"\xff"])
+def test_no_body_is_an_empty_one(service):
+    details = [e["detail"] for e in problem(service.post("runs"), 422)["errors"]]
+    assert details == ['"project" is missing', '"pipeline_path" or "pipeline_definition" is missing']
+
+
+@pytest.mark.parametrize("text", ["{", "[1,]", '{"project": nul}', '{"a": "\ud800"}'.encode("utf-8", "surrogatepass"), b"\xff"])
 def test_what_is_no_json_is_malformed(service, text):
-    response = service.request("POST", "runs", text, headers={"Content-Type": "application/json"})
-    if text == "":
-        assert errors(response)[""] == '"project" is missing'
-    else:
-        [error] = problem(response, 400)["errors"]
-        assert error["line"] == 1 and error["column"] >= 1
+    [error] = problem(service.post("runs", text), 400)["errors"]
+    assert error["line"] == 1 and error["column"] >= 1
 
 
 def test_places_in_a_definition_are_places_in_the_body(service):
@@ -209,7 +211,7 @@ def test_no_project_lies_outside(escapes, project):
     definition = json.loads((escapes.projects / "p/pipeline.json").read_text())
     body = {"project": project, "pipeline_definition": definition}
     assert list(errors(escapes.post("runs", body))) == ["/project"]
-    assert escapes.get("environments", project=project).status_code in (404, 422)
+    assert escapes.get("environments", project=project).status_code in (400, 404, 422)
 
 
 @pytest.mark.parametrize("path", [
@@ -365,7 +367,7 @@ def test_wrong_queries_are_malformed(service, query):
     body = problem(service.get(f"runs?{query}"), 400)
     assert query.partition("=")[0] in body["detail"] or "%" in query
     if query.startswith("stauts"):
-        assert "status" in body["detail"].replace("stauts", "")
+        assert '"status"' in body["detail"]
 
 
 def test_query_against_caches_is_ignored(service):
@@ -429,7 +431,8 @@ def test_cancel_what_waits(held):
     run = held.submit(chain(held))["uuid"]
     held.cancel(run)
     done = held.wait_for_run(run)
-    assert done["status"] == "ABORTED" and done["started_time"] is None or done["finished_time"]
+    assert done["status"] == "ABORTED" and done["finished_time"] and done["queue_position"] is None
+    assert set(statuses(done).values()) == {"ABORTED"}
 
 
 def test_body_of_cancel_says_nothing(held):
@@ -455,7 +458,7 @@ def test_rerun_from_the_start_is_what_was_frozen(service):
 
 
 def test_rerun_of_what_failed(service):
-    project = chain(service, b=f"[ -e mended ]\n")
+    project = chain(service, b="[ -e mended ]\n")
     old = service.submit(project)["uuid"]
     assert statuses(service.wait_for_run(old)) == {"a": "SUCCESS", "b": "FAILURE", "c": "ABORTED"}
     (project.root / "mended").touch()
@@ -573,7 +576,7 @@ def test_metrics_are_for_prometheus(service):
 # ------------------------------------------------------------------------------------------ the door
 
 
-def converse(service, request, headers=True):
+def converse(service, request):
     """What comes back for these bytes, until the connection is closed."""
     parts = urlsplit(service.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
@@ -643,9 +646,8 @@ SECOND = b"DELETE /api/v1/runs/x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ], ids=lambda lines: b" + ".join(lines[1:]).decode())
 def test_nothing_is_smuggled(service, lines):
     answer = converse(service, post_bytes(service, b"{}" + SECOND, *lines))
-    first, _, rest = answer.partition(b"\r\n\r\n")
-    assert first.startswith(b"HTTP/1.1 400 "), answer
-    assert b"HTTP/1.1" not in rest, "the connection went on"
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 400 "), f"the connection went on: {answer}"
     assert service.get("runs").status_code == 200
 
 

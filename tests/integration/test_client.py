@@ -1,13 +1,14 @@
-"""The commands that ask a service, against one that answers from a script."""
+"""The commands that ask a service, against one that answers from a script, and against the real one."""
 
 import json
+import os
 import re
 import signal
 
 import pytest
 from fake_service import TOKEN, FakeService, a_run, a_step, break_off, problem
 from support.project import Project, Step
-from support.segue import Running, environment, program
+from support.segue import Running, environment, program, wait_until
 
 ENDED = {"started_time": "2026-11-22T01:00:01.000000Z", "finished_time": "2026-11-22T01:00:03.500000Z"}
 
@@ -192,11 +193,12 @@ def test_submit_gives_up_after_a_while(client, project):
 def test_what_the_service_refuses_has_its_place(client, project):
     client.service.script = [None, problem(422, "refused", [
         {"pointer": "/steps/x", "line": 3, "column": 7, "detail": "a cycle\x1b[2J"},
+        {"pointer": "/uuids/0", "line": 1, "column": 9, "detail": "unknown"},
         {"pointer": "", "detail": "and more"}])]
     result = client("submit", project.pipeline)
     assert result.code == 2
     assert result.stderr == (f"{project.pipeline}:3:7: /steps/x: a cycle?[2J\n"
-                             f"{project.pipeline}: and more\n")
+                             f"{project.pipeline}: unknown\n{project.pipeline}: and more\n")
 
 
 def test_wrong_words_are_refused_before_anything_is_sent(client, project):
@@ -478,3 +480,103 @@ def test_help_is_no_error(client):
         assert result.code == 0 and result.stdout.startswith(f"usage: segue {command}")
         assert client(command, "--wrong").code == 2
     assert not client.service.requests
+
+
+# --------------------------------------------------------------------------------- the real service
+
+
+class Real(Client):
+    """The real service, and the program beside it. The token is found where the service keeps it."""
+
+    def __init__(self, root, service):
+        super().__init__(root, service)
+        self.env = {**service.env, "SEGUE_URL": service.url}
+
+
+@pytest.fixture
+def real(tmp_path, service):
+    made = Real(tmp_path, service)
+    yield made
+    made.close()
+
+
+def three_steps(service):
+    return service.project("p", Step("one", "print('hello')\n", path="one.py"),
+                           Step("two", "import sys\nprint('so')\nsys.exit(4)\n", "one", path="two.py"),
+                           Step("three", "", "two", path="three.py"))
+
+
+def test_a_run_from_its_beginning_to_its_removal(real, service):
+    project = three_steps(service)
+    result = real("submit", project.pipeline, "--wait", "-p", "n=1")
+    assert result.code == 1, result.explain()
+    assert "✓ one" in result.stdout and "✗ two" in result.stdout and "- three" in result.stdout
+    assert "FAILURE in " in result.stdout and "1 succeeded, 1 failed, 1 aborted" in result.stdout
+    run = json.loads(real("runs", "--json").stdout)
+    assert run["parameters"] == {"pipeline_parameters": {"n": 1}}
+    shown = real("show", run["uuid"][:6]).stdout
+    assert "status     FAILURE in" in shown and "✗ two: exit_code: exit status 4" in shown
+    logs = real("logs", "latest").stdout
+    assert "one   | hello\n" in logs and "two   | so\n" in logs
+    assert real("logs", "latest", "one").stdout.startswith("hello\n")
+    again = json.loads(real("rerun", "latest", "--failed", "--json").stdout)
+    assert again["rerun_of"] == run["uuid"]
+    assert real("logs", "latest", "-f").code == 0
+    assert real("cancel", "latest").code == 1
+    assert real("delete", run["uuid"], "latest").code == 0
+    assert real("runs", "--json").stdout == ""
+
+
+def test_what_is_shown_is_what_run_shows(real, service):
+    """But for uuids, times and where things lie."""
+    project = three_steps(service)
+
+    def plain(text):
+        text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID", text)
+        return re.sub(r" +[0-9.]+ s", " TIME", text).splitlines()[:-1]
+
+    assert plain(real("submit", project.pipeline, "--wait").stdout) == plain(
+        real("run", project.pipeline).stdout)
+
+
+def test_waiting_outlives_the_service(real, service):
+    gate = real.root / "gate"
+    project = service.project("p", Step("one", f"read line < '{gate}'\necho through\n", path="one.sh"))
+    os.mkfifo(gate)
+    running = real.start("submit", project.pipeline, "--wait", "--json")
+    running.wait_for(lambda event: event["event"] == "step_started")
+    port = service.url.rpartition(":")[2]
+    service.kill9()
+    wait_until(lambda: "does not answer, waiting" in running.errors_so_far(), 30, "it is told")
+    service.start("--listen", f"127.0.0.1:{port}")
+    gate.write_text("go\n")
+    result = running.wait(60)
+    assert result.code == 0, result.explain()
+    ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
+    assert ids == sorted(set(ids))
+    assert json.loads(result.stdout.splitlines()[-1])["event"] == "run_finished"
+
+
+def test_a_run_is_cancelled_while_it_is_followed(real, service):
+    gate = real.root / "gate"
+    os.mkfifo(gate)
+    project = service.project("p", Step("one", f"echo up\nread line < '{gate}'\n", path="one.sh"))
+    assert real("submit", project.pipeline).code == 0
+    following = real.start("logs", "latest", "one", "-f")
+    wait_until(lambda: "up" in (real.root / "output-1.stdout").read_text(), 30, "the log is followed")
+    assert real("cancel", "latest").code == 0
+    assert following.wait(60).code == 0
+    assert real("show", "latest").stdout.count("ABORTED") == 2
+
+
+def test_what_the_real_service_refuses(real, service):
+    project = three_steps(service)
+    project.step("one")["incoming_connections"] = [project.steps["three"].uuid]
+    project.save()
+    result = real("submit", project.pipeline)
+    assert result.code == 2
+    assert re.match(re.escape(str(project.pipeline)) + r":\d+:\d+: /steps/.*cycle", result.stderr)
+    result = real("submit", "missing.json", "--project", "p")
+    assert result.code == 2 and result.stderr.startswith("missing.json: ")
+    real.env["SEGUE_TOKEN"] = "wrong"
+    assert real("runs").code == 3

@@ -57,8 +57,10 @@ def test_faults_are_under_control(new_service):
     faults = Faults(service)
 
     def run(*argv):
-        done = subprocess.run(argv, env=service.env, cwd=service.root, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout
+        with open(service.root / "printed", "w+b") as printed:
+            done = subprocess.run(argv, env=service.env, cwd=service.root, stdout=printed,
+                                  stderr=subprocess.DEVNULL, check=False)
+        return done.returncode, (service.root / "printed").read_text()
 
     (service.root / "serve").write_text("abcdefgh")
     assert run("cat", "serve") == (0, "abcdefgh")
@@ -87,7 +89,7 @@ def test_random_kills(new_service):
     """The daemon alone: everything goes on, nothing is lost, nothing happens twice."""
     service = new_service("--max-runs", 4, "--max-steps", 4).start()
     campaign = Campaign(service)
-    for _ in range(150 if SOAK else 12):
+    for _ in range(200 if SOAK else 20):
         campaign.keep_busy(4)
         campaign.kill()
     campaign.check()
@@ -99,7 +101,7 @@ def test_kills_in_a_row(new_service):
     service = new_service().start()
     campaign = Campaign(service)
     campaign.keep_busy(4)
-    for _ in range(60 if SOAK else 8):
+    for _ in range(100 if SOAK else 12):
         service.kill9()
         service.launch()
         time.sleep(campaign.random.uniform(0, 0.15))
@@ -140,7 +142,7 @@ def test_kills_of_everything(new_service):
     service = new_service("--max-runs", 4, "--max-steps", 4).start()
     campaign = Campaign(service)
     choice = campaign.random.choice
-    for _ in range(120 if SOAK else 12):
+    for _ in range(200 if SOAK else 20):
         campaign.keep_busy(4)
         time.sleep(campaign.random.uniform(0, 0.3))
         what = choice(["daemon", "nursery", "keeper", "kernel", "keeper", "kernel"])
@@ -254,7 +256,7 @@ def test_kill_at_each_call(new_service, action):
     counts = measure(service, faults, project)
     kind, total = ("any", counts["any"]) if action == "kill" else ("pwrite", counts["pwrite"])
     assert total > 20, counts
-    for n in points(total, 10):
+    for n in points(total, 20):
         key = f"{action}-{n}"
         faults.order(action, kind, n)
         run = try_all(service, project, key)
@@ -277,7 +279,7 @@ def test_kill_at_each_call_of_the_first_start(new_service):
     service.start()
     total = faults.counts()["any"]
     service.stop()
-    for n in points(total, 6):
+    for n in points(total, 8):
         shutil.rmtree(service.state)
         faults.order("kill", "any", n)
         service.launch()
@@ -357,7 +359,7 @@ def test_failing_calls(new_service, kinds):
     project = two_steps(service)
     counts = measure(service, faults, project)
     for kind, error in kinds:
-        for n in points(counts[kind], 1):
+        for n in points(counts[kind], 2):
             try:
                 one_failing_call(service, faults, project, kind, getattr(errno, error), n)
             except AssertionError as e:
@@ -388,7 +390,7 @@ def test_memory_runs_out(new_service):
     faults = Faults(service)
     project = two_steps(service)
     total = measure(service, faults, project)["memory"]
-    count = 200 if SOAK else 6
+    count = 300 if SOAK else 10
     for n in sorted(random.Random(SEED).sample(range(1, total + 1), count)):
         key = f"memory-{n}"
         faults.order("fail", "memory", n, errno.ENOMEM)
@@ -500,6 +502,9 @@ def ended_service(new_service):
     uuid = service.submit(two_steps(service))["uuid"]
     service.wait_for_run(uuid)
     service.stop()
+    database = sqlite3.connect(service.state / "segue.db")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it is in the one file
+    database.close()
     return service, uuid
 
 
@@ -552,41 +557,29 @@ def test_newer_database_is_refused(new_service):
 # ------------------------------------------------------------------------- clocks, rivals and upgrades
 
 
-def faketime():
-    return next((path for path in (Path(p) for p in (
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1")) if path.exists()), None)
-
-
-@pytest.mark.parametrize("jump", ["-3600", "+3600"])
+@pytest.mark.parametrize("jump", [-3600, 3600])
 def test_clock_jumps(new_service, jump):
-    """Everybody's wall clock is set while steps run: a retry that waits a second waits no hour, ids go
-    on rising, runs end."""
-    library = faketime()
-    if not library:
-        pytest.skip("needs libfaketime (Debian: faketime)")
+    """Its wall clock is set while steps run: a retry that waits two seconds waits no hour, runs end, and
+    the newest is still the newest."""
     service = new_service()
-    clock = service.root / "clock"
-    clock.write_text("+0\n")
-    service.env.update(LD_PRELOAD=str(library), FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_NO_CACHE="1",
-                       FAKETIME_DONT_FAKE_MONOTONIC="1")
+    faults = Faults(service)
     service.start()
     retrying = service.project("r", script("r", FAILS_ONCE + "echo 1\n", retries={"limit": 1, "delay": 2}))
     waiting = service.project("w", Step("a", "while [ ! -e go ]; do sleep 0.05; done\n", path="a.sh"),
                               Step("b", "echo b\n", "a", path="b.sh"))
     uuids = [service.submit(project)["uuid"] for project in (retrying, waiting)]
+    followers = [Follower(service, uuid) for uuid in uuids]
     service.wait_for_event(uuids[0], "step_retrying")
     service.wait_for_event(uuids[1], "step_started")
-    clock.write_text(f"{jump}\n")
+    faults.set_clock(jump)
     (waiting.root / "go").touch()
-    for uuid in uuids:
-        assert service.wait_for_run(uuid)["status"] == "SUCCESS", service.explain()
-        Follower(service, uuid).wait()
-    service.restart()
-    assert [service.run(uuid)["status"] for uuid in uuids] == ["SUCCESS"] * 2
+    for uuid, follower in zip(uuids, followers, strict=True):
+        assert follower.wait() == service.events(uuid)
+        assert service.run(uuid)["status"] == "SUCCESS", service.explain()
     last = service.submit(retrying)["uuid"]
     assert service.wait_for_run(last)["status"] == "SUCCESS"
-    assert [run["uuid"] for run in service.runs()][0] == last, "the newest is the newest"
+    service.restart()
+    assert [run["uuid"] for run in service.runs()] == [last, *uuids[::-1]]
 
 
 def test_many_services_want_one_state_directory(new_service):

@@ -6,9 +6,7 @@
     faults.fired, faults.counts()
 """
 
-import contextlib
 import mmap
-import os
 import struct
 
 from .segue import program
@@ -20,7 +18,8 @@ ACTIONS = ("none", "fail", "kill", "tear", "halve")
 ORDER = struct.Struct("=IIQQii")  # action, kind, at, times, error, unused
 FIRED = ORDER.size
 COUNTS = struct.Struct(f"={len(KINDS)}Q")
-SIZE = FIRED + 8 + COUNTS.size
+CLOCK = FIRED + 8 + COUNTS.size
+SIZE = CLOCK + 8
 
 
 class Faults:
@@ -45,11 +44,9 @@ class Faults:
         """No orders; counts from 0."""
         self._page[:] = bytes(SIZE)
 
-    @contextlib.contextmanager
-    def ordered(self, *order, **more):
-        self.order(*order, **more)
-        yield self
-        struct.pack_into("=I", self._page, 0, 0)
+    def set_clock(self, seconds):
+        """The daemon's wall clock is wrong by so much from now on; clear() sets it right."""
+        struct.pack_into("=q", self._page, CLOCK, seconds)
 
     @property
     def fired(self):
@@ -58,6 +55,3 @@ class Faults:
     def counts(self):
         return dict(zip(KINDS, COUNTS.unpack_from(self._page, FIRED + 8), strict=True))
 
-
-def name_of(error):
-    return os.strerror(error)

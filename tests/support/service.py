@@ -378,7 +378,10 @@ class Service:
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
         path = "/api/v1/events" + (f"?{urlencode(query)}" if query else "")
-        return EventStream(self.url, headers, path, timeout)
+        url = self.url
+        if not url:
+            raise StreamEnded("it does not listen")
+        return EventStream(url, headers, path, timeout)
 
     def events(self, run, after=None):
         """All events of a run, up to its last: waits until it has ended."""
@@ -429,8 +432,6 @@ class Follower:
     def _read(self):
         """True: there is nothing more to come."""
         last = self.frames[-1].id if self.frames else None
-        if not self.service.url:  # it is being started
-            return False
         try:
             with self.service.follow(self.run, self.after if last is None else None, last) as stream:
                 self._stream = stream

@@ -15,6 +15,9 @@
 
 #define PATIENCE_S 20
 
+/* Not every test uses all of these. */
+#define HELPER __attribute__((unused))
+
 struct client {
     int fd;
     struct buf in;
@@ -72,7 +75,7 @@ static bool client_try_send(struct client *client, const void *data, size_t len)
     return true;
 }
 
-static void client_send(struct client *client, const char *text)
+static HELPER void client_send(struct client *client, const char *text)
 {
     if (!client_try_send(client, text, strlen(text)))
         fail_msg("cannot send: %s", strerror(errno));
@@ -115,7 +118,7 @@ static void client_take_until(struct client *client, const char *end, struct buf
 }
 
 /* The value of a header, for as long as the reply is there; NULL: not there. */
-static const char *reply_header(struct reply *reply, const char *name)
+static HELPER const char *reply_header(struct reply *reply, const char *name)
 {
     static _Thread_local char value[1000];
     char line[100];
@@ -129,7 +132,7 @@ static const char *reply_header(struct reply *reply, const char *name)
     return value;
 }
 
-static void client_take_chunks(struct client *client, struct buf *out)
+static HELPER void client_take_chunks(struct client *client, struct buf *out)
 {
     for (size_t size = 1; size > 0;) {
         auto_buf struct buf line = {0};
@@ -150,7 +153,7 @@ static void client_take_head(struct client *client, struct reply *ret)
         fail_msg("no answer: %s", ret->head.data);
 }
 
-static void client_take_reply(struct client *client, struct reply *ret)
+static HELPER void client_take_reply(struct client *client, struct reply *ret)
 {
     client_take_head(client, ret);
     const char *length = reply_header(ret, "Content-Length");
@@ -161,25 +164,25 @@ static void client_take_reply(struct client *client, struct reply *ret)
 }
 
 /* Waits until the other side closes; nothing must come before. */
-static void client_expect_end(struct client *client)
+static HELPER void client_expect_end(struct client *client)
 {
     if (client_fill(client) || client->in.len > 0)
         fail_msg("more came: \"%s\"", buf_text(&client->in));
 }
 
-static void client_ask(struct client *client, const char *request, struct reply *ret)
+static HELPER void client_ask(struct client *client, const char *request, struct reply *ret)
 {
     client_send(client, request);
     client_take_reply(client, ret);
 }
 
-static void expect_status(const struct reply *reply, int status)
+static HELPER void expect_status(const struct reply *reply, int status)
 {
     if (reply->status != status)
         fail_msg("not %d: %s%s", status, buf_text(&reply->head), buf_text(&reply->body));
 }
 
-static void expect_reply(const struct reply *reply, int status, const char *body)
+static HELPER void expect_reply(const struct reply *reply, int status, const char *body)
 {
     expect_status(reply, status);
     assert_string_equal(buf_text(&reply->body), body);

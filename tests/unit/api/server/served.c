@@ -106,7 +106,7 @@ static void serve_blocked(struct exchange *exchange, void *user)
 
 static const char *const item_queries[] = {"query", "other", NULL};
 
-static const struct route served_routes[] = {
+static const HELPER struct route served_routes[] = {
     {"GET", "/hello", ROUTE_OPEN, ROUTE_INLINE, 0, NULL, serve_hello},
     {"GET", "/private", ROUTE_TOKEN, ROUTE_INLINE, 0, NULL, serve_hello},
     {"POST", "/echo", ROUTE_TOKEN, ROUTE_INLINE, ECHO_CAP, NULL, serve_echo},
@@ -120,8 +120,8 @@ static const struct route served_routes[] = {
     {"POST", "/blocked", ROUTE_TOKEN, ROUTE_WORKER, ECHO_CAP, NULL, serve_blocked},
 };
 
-static void serve_with(struct served *served, const struct route *routes, size_t count,
-                       struct server_limits limits)
+static HELPER void serve_with(struct served *served, const struct route *routes, size_t count,
+                              struct server_limits limits)
 {
     static const char *const hosts[] = {"segue.example", NULL};
     struct server_options options = {.address = "127.0.0.1",
@@ -139,20 +139,20 @@ static void serve_with(struct served *served, const struct route *routes, size_t
     served->port = server_port(served->server);
 }
 
-static void serve(struct served *served, struct server_limits limits)
+static HELPER void serve(struct served *served, struct server_limits limits)
 {
     *served = (struct served){0};
     serve_with(served, served_routes, sizeof served_routes / sizeof *served_routes, limits);
 }
 
-static void serve_end(struct served *served)
+static HELPER void serve_end(struct served *served)
 {
     server_stop(served->server);
     pthread_mutex_destroy(&served->lock);
     pthread_cond_destroy(&served->changed);
 }
 
-static void __attribute__((unused)) wait_for_held(struct served *served, unsigned count)
+static HELPER void wait_for_held(struct served *served, unsigned count)
 {
     pthread_mutex_lock(&served->lock);
     while (served->held_count < count)
@@ -160,7 +160,7 @@ static void __attribute__((unused)) wait_for_held(struct served *served, unsigne
     pthread_mutex_unlock(&served->lock);
 }
 
-static void __attribute__((unused)) wait_for_blocked(struct served *served, unsigned count)
+static HELPER void wait_for_blocked(struct served *served, unsigned count)
 {
     pthread_mutex_lock(&served->lock);
     while (served->blocked_count < count)
@@ -169,7 +169,7 @@ static void __attribute__((unused)) wait_for_blocked(struct served *served, unsi
 }
 
 /* Answers all that are held. */
-static void __attribute__((unused)) release_held(struct served *served)
+static HELPER void release_held(struct served *served)
 {
     pthread_mutex_lock(&served->lock);
     for (unsigned i = 0; i < served->held_count; i++)
@@ -178,7 +178,7 @@ static void __attribute__((unused)) release_held(struct served *served)
     pthread_mutex_unlock(&served->lock);
 }
 
-static void __attribute__((unused)) open_gate(struct served *served)
+static HELPER void open_gate(struct served *served)
 {
     pthread_mutex_lock(&served->lock);
     served->is_open = true;

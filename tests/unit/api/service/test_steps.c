@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "api/service/service_private.h"
+#include "api/service/parts.h"
 #include "api/service/steps.h"
 #include "base/json.h"
 #include "kernel-gateway/keeper.h"

@@ -398,6 +398,47 @@ static void a_huge_line_is_streamed(void **state)
     stream_close(&stream);
 }
 
+/* Far more is passed over than is read in one turn. */
+static void what_is_not_for_all_is_passed_over(void **state)
+{
+    struct world *world = *state;
+    struct stream stream;
+
+    made_begin(&world->log);
+    for (unsigned i = 0; i < 5000; i++)
+        made_line(&world->log, the_run(world), 0, "output", 1);
+    made_commit(&world->log);
+    notices_reset(&world->log.notices);
+    assert_int_equal(ask(world, &stream, (struct exchange){.after = "3"}), 200);
+    check_ids(&stream, 0);
+    check_ids(&stream, 1, happen(world, EVENT_CANCEL_REQUESTED));
+    stream_close(&stream);
+    int64_t last = finish(world);
+    assert_int_equal(ask(world, &stream, (struct exchange){.after = "3"}), 200);
+    check_ids(&stream, 2, last - 1, last);
+    stream_close(&stream);
+}
+
+static void who_is_too_slow_for_memory_misses_nothing(void **state)
+{
+    struct world *world = *state;
+    struct stream slow, quick;
+    auto_buf struct buf got = {0};
+
+    follow_run(world, &slow);
+    follow_run(world, &quick);
+    for (unsigned i = 0; i < 2 * STREAM_RING_BYTES / 100000; i++) {
+        print(world, 100000);
+        while (stream_pump(&quick, 32768, &got))
+            ;
+    }
+    auto_free char *slowly = take(&slow, 1000);
+    assert_int_equal(strlen(slowly), got.len);
+    assert_string_equal(slowly, got.data);
+    stream_close(&slow);
+    stream_close(&quick);
+}
+
 /* So much happens in the middle of a frame that it is no longer in memory. */
 static void a_frame_begun_in_memory_is_ended_from_the_journal(void **state)
 {
@@ -608,6 +649,8 @@ int main(void)
         TEST(only_who_is_concerned_is_woken_and_once),
         TEST(what_was_read_before_it_was_published_is_not_told_again),
         TEST(a_huge_line_is_streamed),
+        TEST(what_is_not_for_all_is_passed_over),
+        TEST(who_is_too_slow_for_memory_misses_nothing),
         TEST(a_frame_begun_in_memory_is_ended_from_the_journal),
         TEST(a_run_stream_ends_with_its_run),
         TEST(what_was_told_to_the_end_is_not_told_again),

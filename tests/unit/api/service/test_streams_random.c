@@ -144,8 +144,9 @@ static void turn(struct world *world)
 
 static void shred_some(struct world *world)
 {
+    if (world->log.run_count == 0)
+        return;
     const struct made_run *run = &world->log.runs[draw(world, world->log.run_count)];
-
     if (run->is_deleted)
         made_shred(&world->log, run, (uint32_t)draw(world, 3) * 5);
 }
@@ -295,9 +296,10 @@ static void restart(struct world *world)
         connect(world, &world->clients[i]);
 }
 
+/* Some are quick, and some so slow that they lose touch. */
 static void act(struct world *world)
 {
-    struct client *client = &world->clients[draw(world, CLIENTS)];
+    struct client *client = &world->clients[draw(world, 1 + draw(world, 1 + draw(world, CLIENTS)))];
     uint64_t what = draw(world, 1000);
 
     if (what < 150) {

@@ -1,17 +1,18 @@
-/* service_private: what the resources of the service share.
+/* parts: what a running service is made of, as its resources see it.
  *
  *   service.c        life: from options to a listening server and back
  *   routes.c         the table of paths
  *   runs.c ...       one file per resource: the handlers that routes.c names
  *
  * A handler gets the service as its `user`. Everything here may be used from any thread: the engine
- * by its engine_post functions, the store through a reader.
+ * by its engine_post functions, the store through a reader. Belongs to service.c, which alone
+ * changes it.
  */
-#ifndef SEGUE_API_SERVICE_PRIVATE_H
-#define SEGUE_API_SERVICE_PRIVATE_H
+#ifndef SEGUE_API_PARTS_H
+#define SEGUE_API_PARTS_H
 
 #include "api/server/server.h"
-#include "api/service/service.h"
+#include "api/service/options.h"
 #include "api/service/streams.h"
 #include "runner/engine/engine.h"
 #include "runner/engine/readers.h"

@@ -1,0 +1,21 @@
+/* options: how a service is to be, as its command line says. Borrows its texts. */
+#ifndef SEGUE_API_OPTIONS_H
+#define SEGUE_API_OPTIONS_H
+
+#include "runner/engine/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct service_options {
+    const char *address;
+    uint16_t port;
+    const char *const *hosts; /* see server_options */
+    const char *projects;     /* directory below which projects lie */
+    const char *state_dir;
+    const char *token_file; /* NULL: STATE/token */
+    struct engine_limits limits[RUN_CLASS_COUNT];
+    bool is_holding; /* accepts runs and starts none */
+};
+
+#endif
