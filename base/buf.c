@@ -51,6 +51,20 @@ void buf_putc(struct buf *b, char c)
     b->data[b->len] = 0;
 }
 
+void buf_put_int(struct buf *b, int64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+    do
+        digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0)
+        buf_putc(b, '-');
+    buf_put(b, digits + at, sizeof digits - at);
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
     va_list args, again;

@@ -28,27 +28,48 @@ int64_t clock_wall_us(void)
     return t.tv_sec * US_PER_SECOND + t.tv_nsec / 1000;
 }
 
+static void put_digits(char *at, int count, unsigned value)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        at[i] = (char)('0' + value % 10);
+}
+
+/* Every event and every answer has some of these: hence by hand, without the time zone that
+ * gmtime_r looks for. The calendar is Howard Hinnant's civil_from_days: years that begin in March,
+ * in eras of 400 of them. */
+static void put_date(char *at, int64_t days)
+{
+    int64_t z = days + 719468; /* since 0000-03-01 */
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    unsigned day_of_era = (unsigned)(z - era * 146097);
+    unsigned year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned month = (5 * day_of_year + 2) / 153; /* 0: March */
+    int64_t year = (int64_t)year_of_era + era * 400 + (month >= 10);
+
+    put_digits(at, 4, (unsigned)year);
+    put_digits(at + 5, 2, month < 10 ? month + 3 : month - 9);
+    put_digits(at + 8, 2, day_of_year - (153 * month + 2) / 5 + 1);
+}
+
 struct time_text time_text_of_us(int64_t wall_us)
 {
+    struct time_text text = {"0000-00-00T00:00:00.000000Z"};
+
     if (wall_us < YEAR_0 * US_PER_SECOND)
         wall_us = YEAR_0 * US_PER_SECOND;
     if (wall_us >= YEAR_10000 * US_PER_SECOND)
         wall_us = YEAR_10000 * US_PER_SECOND - 1;
 
-    time_t seconds = wall_us / US_PER_SECOND;
-    int us = (int)(wall_us % US_PER_SECOND);
-    if (us < 0) { /* before 1970: division rounds towards zero, the calendar goes down */
-        us += (int)US_PER_SECOND;
-        seconds--;
-    }
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    struct time_text text = {{0}};
-    /* The remainders are what the values are anyway; they tell the compiler that 32 bytes do. */
-    snprintf(text.text, sizeof text.text, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
-             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-             (unsigned)tm.tm_sec % 100, (unsigned)us % 1000000);
+    int64_t since_year_0 = wall_us - YEAR_0 * US_PER_SECOND; /* not negative: divides downwards */
+    int64_t seconds = since_year_0 / US_PER_SECOND;
+    unsigned second = (unsigned)(seconds % 86400);
+    put_date(text.text, seconds / 86400 + YEAR_0 / 86400);
+    put_digits(text.text + 11, 2, second / 3600);
+    put_digits(text.text + 14, 2, second / 60 % 60);
+    put_digits(text.text + 17, 2, second % 60);
+    put_digits(text.text + 20, 6, (unsigned)(since_year_0 % US_PER_SECOND));
     return text;
 }
 

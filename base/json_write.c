@@ -4,7 +4,6 @@
 #include "base/json_internal.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
 static void put_escaped(struct buf *out, unsigned char c)
 {
@@ -282,7 +281,7 @@ void json_put_member(struct buf *out, const char *key, const char *text)
 void json_put_member_int(struct buf *out, const char *key, int64_t value)
 {
     json_put_key(out, key);
-    buf_printf(out, "%" PRId64, value);
+    buf_put_int(out, value);
 }
 
 void json_put_member_raw(struct buf *out, const char *key, struct str json)

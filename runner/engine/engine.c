@@ -9,6 +9,9 @@
 /* How soon it is tried again whether the store can be written. */
 #define RETRY_MS 1000
 
+/* Clocks are corrected by less than this all the time. */
+#define JUMP_MIN_MS 200
+
 /* Rows of deleted runs that one turn removes: some milliseconds of work. */
 #define SHRED_ROWS 2000
 
@@ -144,6 +147,20 @@ static int commit(struct engine *engine, struct err *e)
     return result;
 }
 
+/* Events carry the time of day, and so do retries and time limits, which must not move when
+ * somebody sets the clock. */
+static void follow_clock(struct engine *engine)
+{
+    msec offset = clock_wall() - clock_mono();
+    msec jump = offset - engine->clock_offset;
+
+    if (jump > -JUMP_MIN_MS && jump < JUMP_MIN_MS)
+        return;
+    for (size_t i = 0; i < engine->run_count; i++)
+        live_run_clock_jumped(engine->runs[i], jump);
+    engine->clock_offset = offset;
+}
+
 static int transact(struct engine *engine, struct err *e)
 {
     if (store_begin(engine->store, e) < 0 || engine_take_commands(engine, e) < 0 ||
@@ -259,6 +276,7 @@ static void turn(void *user)
     struct engine *engine = user;
     struct err e;
 
+    follow_clock(engine);
     if (!engine->has_failed) {
         if (transact(engine, &e) < 0)
             fail(engine, &e);
@@ -413,6 +431,7 @@ int engine_open(struct engine **ret_engine, const struct engine_options *options
     engine->options = *options;
     engine->events = events;
     engine->user = user;
+    engine->clock_offset = clock_wall() - clock_mono();
     engine->commands = command_queue_new();
     if (open_parts(engine, e) < 0) {
         engine_close(engine);

@@ -51,6 +51,7 @@ struct engine {
     bool has_trash;
     struct loop_source *turn_timer, *wake_timer, *command_source;
     struct engine_figures figures;
+    msec clock_offset;  /* of the wall clock from the one that never jumps, at the latest turn */
     bool is_cancelling; /* asked for, and not yet in a transaction */
     bool has_failed;    /* ENGINE_ONCE: the store cannot be written; nothing more is decided.
                            ENGINE_LASTING: nothing is taken up at present */

@@ -253,6 +253,11 @@ void live_run_free(struct live_run *live)
     free(live);
 }
 
+void live_run_clock_jumped(struct live_run *live, msec delta)
+{
+    run_clock_jumped(live->run, delta);
+}
+
 /* --- looking --- */
 
 msec live_run_queued(const struct live_run *live)

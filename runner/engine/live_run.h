@@ -48,6 +48,8 @@ int live_run_read(struct live_run *live, struct err *e);
 /* *ret_wake is when to ask again (wall clock), 0: at the next news. */
 int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, struct err *e);
 
+void live_run_clock_jumped(struct live_run *live, msec delta);
+
 /* Starts and stops attempts. True when that made news: another turn is due. */
 bool live_run_act(struct live_run *live);
 

@@ -399,6 +399,12 @@ int run_apply(struct run *run, const struct run_event *event, struct err *e)
     abort(); /* a number that is no kind */
 }
 
+void run_clock_jumped(struct run *run, msec delta)
+{
+    step_heap_shift(&run->retries, delta);
+    step_heap_shift(&run->deadlines, delta);
+}
+
 static void propose(const struct run *run, struct run_action *action, enum run_action_kind kind,
                     enum run_event_kind event, uint32_t step)
 {

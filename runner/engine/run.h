@@ -97,6 +97,9 @@ AUTO_FUNCTION(struct run, run_free)
  */
 int run_apply(struct run *run, const struct run_event *event, struct err *e);
 
+/* The wall clock has jumped by `delta`: what is due after a while is due after the same while. */
+void run_clock_jumped(struct run *run, msec delta);
+
 /* What to do next; `free_slots` is how many attempts the caller could start now. Constant time but
  * for a small logarithm; asking twice gives the same answer. */
 void run_next(const struct run *run, msec now, uint32_t free_slots, struct run_action *ret_action);

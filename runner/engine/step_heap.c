@@ -74,3 +74,9 @@ const struct step_heap_entry *step_heap_earliest(const struct step_heap *heap)
 {
     return heap->count > 0 ? &heap->entries[0] : NULL;
 }
+
+void step_heap_shift(struct step_heap *heap, msec delta)
+{
+    for (uint32_t i = 0; i < heap->count; i++)
+        heap->entries[i].time += delta;
+}

@@ -31,4 +31,7 @@ void step_heap_remove(struct step_heap *heap, uint32_t step);         /* not in 
 /* NULL: empty. Good until the next change. */
 const struct step_heap_entry *step_heap_earliest(const struct step_heap *heap);
 
+/* Moves every time by `delta`: the order stays. */
+void step_heap_shift(struct step_heap *heap, msec delta);
+
 #endif

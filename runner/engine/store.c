@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -278,8 +279,17 @@ static int make_file(const char *path, struct err *e)
     return 0;
 }
 
+/* SQLite would count what it allocates, behind a lock that all connections share. */
+static void configure_once(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int store_open(const char *path, enum store_mode mode, struct store **ret_store, struct err *e)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
+
+    pthread_once(&configured, configure_once);
     if (mode == STORE_WRITE && make_file(path, e) < 0)
         return -1;
     auto_store struct store *store = mem_zalloc(sizeof *store);

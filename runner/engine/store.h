@@ -176,6 +176,11 @@ int store_copy(struct store *store, const char *path, struct err *e);
  * store. It returns 0 to go on; anything else ends the reading, which then returns that: -1 with
  * its own error in `e`, or 1 for "enough". */
 
+/* Between the two all reading sees the store as of one moment, and costs less. No row may be in
+ * use; to be kept short. */
+int store_begin_reading(struct store *store, struct err *e);
+void store_end_reading(struct store *store); /* when it was not begun: nothing */
+
 struct store_filter {
     const char *uuid; /* NULL: any; the same for the others */
     const char *project;

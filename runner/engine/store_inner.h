@@ -13,6 +13,7 @@
 /* name, text. Prepared when first used, kept until the store is closed. */
 #define STORE_STATEMENTS(X)                                                                        \
     X(SQL_BEGIN, "BEGIN IMMEDIATE")                                                                \
+    X(SQL_BEGIN_READING, "BEGIN")                                                                  \
     X(SQL_COMMIT, "COMMIT")                                                                        \
     X(SQL_ADD_RUN,                                                                                 \
       "INSERT INTO runs(uuid, project, pipeline_path, pipeline_uuid, pipeline_name, run_type,"     \

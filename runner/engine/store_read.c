@@ -12,6 +12,22 @@ static int damaged(struct store *store, const char *what, struct err *e)
     return err_prefix(e, "\"%s\" is damaged: %s", store->path, what);
 }
 
+int store_begin_reading(struct store *store, struct err *e)
+{
+    auto_row struct row row = row_of(store, SQL_BEGIN_READING);
+
+    return row_step(&row, e) < 0 ? -1 : 0;
+}
+
+void store_end_reading(struct store *store)
+{
+    auto_row struct row row = row_of(store, SQL_COMMIT);
+    struct err ignored;
+
+    if (!sqlite3_get_autocommit(store->db))
+        row_step(&row, &ignored);
+}
+
 int store_attempt(struct store *store, int64_t run, uint32_t step, uint32_t attempt,
                   struct store_attempt *ret_attempt, struct err *e)
 {

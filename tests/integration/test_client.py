@@ -105,6 +105,11 @@ def test_the_token_is_read_from_files(client):
     assert "a single word" in client("runs", "--token-file", named).stderr
 
 
+def test_a_proxy_is_not_asked_for_this_machine(client):
+    client.env["http_proxy"] = client.env["ALL_PROXY"] = "http://127.0.0.1:9"
+    assert client("runs").code == 0
+
+
 def test_a_broken_service_is_told(client):
     for answer, code, text in (
         (problem(503, "the disk is full"), 3, "the disk is full"),

@@ -120,7 +120,8 @@ class Tour:
             session.trust_env = False
             response = session.request(operation.method, self.service.url + path, params=query,
                                        data=body, headers={**sent, **(headers or {})}, timeout=60)
-        what = f"{operation_id} {path} {query} {body!r:.200}: {response.status_code} {response.text[:600]}"
+        what = f"{operation_id} {path} {query} {body!r:.200}: "
+        what += f"{response.status_code} {response.text[:600]}"
         assert response.status_code == status, what
         self.check(operation, response, what)
         self.seen.add((operation_id, status))
@@ -162,7 +163,9 @@ while not os.path.exists("go"):
 print("more", flush=True)
 time.sleep(600)
 """
-ENVIRONMENTS = {"heavy": {"launcher": "process", "env": {"OMP_NUM_THREADS": "1"}, "resources": {"cpus": 2}}}
+ENVIRONMENTS = {
+    "heavy": {"launcher": "process", "env": {"OMP_NUM_THREADS": "1"}, "resources": {"cpus": 2}},
+}
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
@@ -208,8 +211,8 @@ def test_tour_of_a_run_that_succeeds(tour):
     run = tour.ask("getRun", 200, run=run["uuid"]).json()
     assert run["status"] == "SUCCESS"
     names = {event["event"] for event in check_events(tour, run["uuid"])}
-    assert names >= {"run_queued", "run_started", "step_started", "kernel_ready", "cell_started", "output",
-                     "cell_finished", "step_finished", "run_finished"}
+    assert names >= {"run_queued", "run_started", "step_started", "kernel_ready", "cell_started",
+                     "output", "cell_finished", "step_finished", "run_finished"}
     tour.ask("followEvents", 204, query={"run": run["uuid"], "after": run["last_event_id"]})
 
     where = {"run": run["uuid"], "step": uuid_of("report")}
@@ -275,7 +278,8 @@ def test_tour_of_a_log_that_grows(tour):
         assert log.text == "here\n"
         (tour.service.projects / "slow/go").touch()
         tour.service.wait_for_event(run, lambda e: "more" in json.dumps(e.get("output", "")))
-        rest = tour.ask("getLog", 206, headers={"Range": "bytes=5-", "If-Range": log.headers["ETag"]}, **where)
+        what_came_since = {"Range": "bytes=5-", "If-Range": log.headers["ETag"]}
+        rest = tour.ask("getLog", 206, headers=what_came_since, **where)
         assert rest.text == "more\n"
         # What a browser's cache asks by itself: the same ETag must not stand for fewer bytes.
         whole = tour.ask("getLog", 200, headers={"If-None-Match": log.headers["ETag"]}, **where)
@@ -318,10 +322,11 @@ def test_tour_of_lists(tour):
         tour.service.wait_for_run(run["uuid"])
     page = tour.ask("listRuns", 200, query={"limit": 1}).json()
     assert len(page["runs"]) == 1 and "steps" not in page["runs"][0]
-    more = tour.ask("listRuns", 200, query={"limit": 1, "cursor": page["next_cursor"], "include": "steps"}).json()
+    query = {"limit": 1, "cursor": page["next_cursor"], "include": "steps"}
+    more = tour.ask("listRuns", 200, query=query).json()
     assert more["runs"][0]["uuid"] != page["runs"][0]["uuid"] and more["runs"][0]["steps"]
-    for query in ({"status": "SUCCESS,FAILURE"}, {"project": "wine"}, {"pipeline_uuid": run["pipeline_uuid"]},
-                  {"job_uuid": NOBODY}):
+    for query in ({"status": "SUCCESS,FAILURE"}, {"project": "wine"}, {"job_uuid": NOBODY},
+                  {"pipeline_uuid": run["pipeline_uuid"]}):
         tour.ask("listRuns", 200, query=query)
     tour.ask("getQueue", 200)
     found = tour.ask("listEnvironments", 200, query={"project": "wine"}).json()["environments"]
@@ -358,7 +363,8 @@ BAD_BODIES = {
     "no such pipeline": (422, {**WINE, "pipeline_path": "none.json"}),
     "a cycle": (422, {"project": "wine", "pipeline_definition": {"steps": {
         "a": {"file_path": "load.py", "incoming_connections": ["a"]}}}}),
-    "no such file": (422, {"project": "wine", "pipeline_definition": {"steps": {"a": {"file_path": "x.py"}}}}),
+    "no such file": (422, {"project": "wine", "pipeline_definition": {"steps": {
+        "a": {"file_path": "x.py"}}}}),
 }
 
 
@@ -530,7 +536,8 @@ def test_made_up_requests(held, operation_id, mode):
 
 def test_made_up_requests_reached_everything(held, whole_file):
     """That nothing is wrong is worth something only where not everything was refused at the door."""
-    print(*(f"{status} {count:6} {name}" for (name, status), count in sorted(held.seen.items())), sep="\n")
+    for (name, status), count in sorted(held.seen.items()):
+        print(status, f"{count:6}", name)
     accepted = {name for name, status in held.seen if status < 300}
     # No step of a run that is held has started.
     assert OPERATIONS.keys() - accepted == {"getLog", "getNotebook"}

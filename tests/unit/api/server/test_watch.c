@@ -1,5 +1,5 @@
-/* Clients that are too slow, over sockets and with a patience of a tenth of a second: that they are
- * cut off at all, whatever they send. */
+/* Clients that are too slow, over sockets and with a patience of a quarter of a second: that they
+ * are cut off at all, whatever they send. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@ static struct served served;
 static int serve_it(void **state)
 {
     (void)state;
-    serve(&served, (struct server_limits){.patience_ms = 100});
+    serve(&served, (struct server_limits){.patience_ms = 250});
     return 0;
 }
 
