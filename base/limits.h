@@ -39,6 +39,10 @@
 #define LIMIT_REQUEST_BYTES       (64 * MiB)
 #define LIMIT_SMALL_REQUEST_BYTES (64 * KiB)
 
+/* A page of a list ends behind what makes it longer than this, whatever number of runs was asked
+ * for: runs may have many steps, and as large parameters as requests can be. */
+#define LIMIT_LIST_BYTES (16 * MiB)
+
 /* Each parameter that a request sets is compared with every other one; more of them belong into the
  * definition. */
 #define LIMIT_REQUEST_PARAMETERS 10000u

@@ -127,7 +127,7 @@ static void put_running(const struct progress *progress, struct buf *out, uint32
 
 static void draw(struct progress *progress)
 {
-    auto_buf struct buf out = {0};
+    auto_buf struct buf out = {0}, duration = {0};
     uint32_t room = screen_rows() - 3, running = 0;
 
     erase(progress);
@@ -139,10 +139,11 @@ static void draw(struct progress *progress)
             progress->drawn++;
         }
     }
-    buf_printf(&out, "%s  %u of %u steps done, %u running,", colour(progress, GREY), progress->done,
-               progress->run->count, running);
-    shown_put_duration(&out, clock_wall() - progress->began);
-    buf_printf(&out, "%s\n", colour(progress, PLAIN));
+    shown_put_duration(&duration, clock_wall() - progress->began);
+    const char *text = buf_text(&duration);
+    buf_printf(&out, "%s  %u of %u steps done, %u running, %s%s\n", colour(progress, GREY),
+               progress->done, progress->run->count, running, text + strspn(text, " "),
+               colour(progress, PLAIN));
     progress->drawn++;
     fwrite(out.data, 1, out.len, stdout);
     fflush(stdout);

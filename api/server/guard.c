@@ -109,7 +109,7 @@ static struct str host_name(struct str host)
     const char *end = host.text + host.len;
     const char *behind;
 
-    if (host.len > 0 && host.text[0] == '[') {
+    if (host.text[0] == '[') {
         const char *close = memchr(host.text, ']', host.len);
         if (!close)
             return (struct str){0};
@@ -167,7 +167,7 @@ static bool is_same_address(const struct address *a, const struct address *b)
 
 bool guard_is_allowed_host(struct str host, const char *address, const char *const *names)
 {
-    struct str name = host_name(host);
+    struct str name = host.len > 0 ? host_name(host) : host;
 
     if (name.len == 0)
         return false;

@@ -314,10 +314,7 @@ static enum MHD_Result break_off(struct reception *reception, struct exchange *e
                status, MHD_get_reason_phrase_for((unsigned)status),
                status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", body.len);
     buf_put(&answer, body.data, body.len);
-    if (send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        exchange->is_cut_short = false; /* nobody is there */
-    else
-        exchange->is_cut_short = true;
+    exchange->is_cut_short = send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
     exchange->status = status;
     figures_count(reception->figures, exchange->route, status, now_us() - exchange->since_us);
     log_answer(exchange, method);

@@ -29,8 +29,8 @@
 #define WORKERS      8
 #define WORKER_QUEUE 256
 
-/* The largest body of a route many times over. */
-#define BODY_BYTES (256 * MiB)
+/* A few of the largest bodies at a time. */
+#define BODY_BYTES (4 * LIMIT_REQUEST_BYTES)
 
 #define STOP_GRACE_MS 1800
 
@@ -140,13 +140,16 @@ static int listen_socket(const struct server_options *options, int *ret_family, 
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.any = {0}};
     socklen_t len = sizeof address;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &len) < 0)
+    if (getsockname(fd, &address.any, &len) < 0)
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 static unsigned thread_count(void)

@@ -5,8 +5,8 @@
  * What is left reaches the handler of a route (exchange.h). It knows nothing of pipelines.
  *
  * A handler runs on a thread of the server and must not block, or, for a ROUTE_WORKER, on one of a
- * few worker threads, which may wait for disks and for Docker. All functions may be called from any
- * thread, server_stop from none of its own.
+ * few worker threads, which may wait for disks and for Docker, but not for the thread that will
+ * call server_stop. All functions may be called from any thread, server_stop from none of its own.
  */
 #ifndef SEGUE_API_SERVER_SERVER_H
 #define SEGUE_API_SERVER_SERVER_H

@@ -1,8 +1,8 @@
 #include "api/service/plans.h"
 
 #include "api/service/body.h"
-#include "api/service/run_request.h"
 #include "api/service/parts.h"
+#include "api/service/run_request.h"
 
 static int make_plan(const struct service *service, const struct json *body, struct buf *out,
                      struct problems *problems, struct err *e)

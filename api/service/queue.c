@@ -2,8 +2,8 @@
  * that it gave are kept in a ring. */
 #include "api/service/queue.h"
 
-#include "api/service/run_json.h"
 #include "api/service/parts.h"
+#include "api/service/run_json.h"
 #include "base/json.h"
 #include "base/mem.h"
 

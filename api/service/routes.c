@@ -3,10 +3,10 @@
 #include "api/service/about.h"
 #include "api/service/docs.h"
 #include "api/service/environment_list.h"
+#include "api/service/parts.h"
 #include "api/service/plans.h"
 #include "api/service/queue.h"
 #include "api/service/runs.h"
-#include "api/service/parts.h"
 #include "api/service/steps.h"
 #include "base/limits.h"
 

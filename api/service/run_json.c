@@ -3,6 +3,7 @@
 #include "api/service/run_json.h"
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "runner/engine/run_queue.h"
 #include "runner/plan/project.h"
@@ -252,13 +253,13 @@ struct list_reading {
     uint32_t count, capacity;
 };
 
-/* One more than wanted is read, to know whether there is one. */
+/* One more than wanted is looked at, to know whether there is one. */
 static int on_listed(void *data, const struct store_run *run, struct err *e)
 {
     struct list_reading *reading = data;
 
     (void)e;
-    if (reading->count == reading->limit) {
+    if (reading->count == reading->limit || reading->text.len > LIMIT_LIST_BYTES) {
         reading->has_more = true;
         return 1;
     }
@@ -268,13 +269,14 @@ static int on_listed(void *data, const struct store_run *run, struct err *e)
     return 0;
 }
 
-/* Runs that are deleted meanwhile are left out. */
+/* Runs that are deleted meanwhile are left out. Gives how many runs the list goes over. */
 static int put_listed(struct buf *out, struct store *store, const struct list_reading *reading,
-                      enum run_json_steps steps, struct err *e)
+                      enum run_json_steps steps, uint32_t *ret_shown, struct err *e)
 {
-    size_t start = 0;
+    size_t start = 0, first = out->len;
+    uint32_t i = 0;
 
-    for (uint32_t i = 0; i < reading->count; i++) {
+    for (; i < reading->count && out->len - first <= LIMIT_LIST_BYTES; i++) {
         const struct kept_run *kept = &reading->kept[i];
         size_t before = out->len;
         if (out->data[out->len - 1] != '[')
@@ -287,7 +289,16 @@ static int put_listed(struct buf *out, struct store *store, const struct list_re
         if (e->code != ERR_NOT_FOUND)
             return -1;
     }
+    *ret_shown = i;
     return 0;
+}
+
+static void list_reading_clear(struct list_reading *reading)
+{
+    for (uint32_t i = 0; i < reading->count; i++)
+        kept_run_clear(&reading->kept[i]);
+    free(reading->kept);
+    buf_clear(&reading->text);
 }
 
 int run_json_put_list(struct buf *out, struct store *store, const char *projects,
@@ -296,17 +307,16 @@ int run_json_put_list(struct buf *out, struct store *store, const char *projects
 {
     struct list_reading reading = {.projects = projects, .limit = filter->limit};
     struct store_filter one_more = *filter;
+    uint32_t shown = 0;
 
     one_more.limit++;
     int result = store_runs(store, &one_more, on_listed, &reading, e);
     buf_putc(out, '[');
     if (result >= 0)
-        result = put_listed(out, store, &reading, steps, e);
+        result = put_listed(out, store, &reading, steps, &shown, e);
     buf_putc(out, ']');
-    *ret_cursor = reading.has_more ? reading.kept[reading.count - 1].run.id : 0;
-    for (uint32_t i = 0; i < reading.count; i++)
-        kept_run_clear(&reading.kept[i]);
-    free(reading.kept);
-    buf_clear(&reading.text);
+    bool has_more = reading.has_more || shown < reading.count;
+    *ret_cursor = shown > 0 && has_more ? reading.kept[shown - 1].run.id : 0;
+    list_reading_clear(&reading);
     return result;
 }

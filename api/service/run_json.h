@@ -32,8 +32,9 @@ int run_json_put_accepted(struct buf *out, struct store *store, const char *proj
 /* Appends the array of steps as they are when the run is accepted. */
 void run_json_put_accepted_steps(struct buf *out, const struct submission *submission);
 
-/* Appends an array of the runs that fit, newest first. *ret_cursor is the `before` for those behind
- * them; 0: there are none. filter->limit must be above 0. */
+/* Appends an array of the runs that fit, newest first, as many as the filter says, but fewer when
+ * it grows beyond LIMIT_LIST_BYTES. *ret_cursor is the `before` for those behind them; 0: there are
+ * none. filter->limit must be above 0. */
 int run_json_put_list(struct buf *out, struct store *store, const char *projects,
                       const struct store_filter *filter, enum run_json_steps steps,
                       int64_t *ret_cursor, struct err *e);

@@ -1,9 +1,9 @@
 #include "api/service/runs.h"
 
 #include "api/service/body.h"
+#include "api/service/parts.h"
 #include "api/service/run_json.h"
 #include "api/service/run_request.h"
-#include "api/service/parts.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runner/engine/rerun.h"

@@ -58,7 +58,7 @@ void follower_wait(struct follower *follower)
     LIST_INSERT_HEAD(&group_of(follower->streams, follower->run)->waiting, follower, siblings);
 }
 
-/* With the lock, the same for the next. */
+/* With the lock. */
 static bool is_followed(const struct followers *followers, int64_t run)
 {
     const struct follower *at;
@@ -71,7 +71,7 @@ static bool is_followed(const struct followers *followers, int64_t run)
     return false;
 }
 
-/* Wakes those who wait for it; gives whether anybody follows at all. */
+/* Wakes those who wait for it; gives whether anybody follows at all. With the lock. */
 static bool spread_news(struct group *group, int64_t run, int64_t id)
 {
     struct follower *next;

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "kernel-gateway/nursery.h"
+#include "runner/engine/pipeline_lock.h"
 
 #include <string.h>
 
@@ -64,18 +65,48 @@ static int begin(struct engine *engine, struct live_run *live, struct err *e)
     return live_run_begin(live, e);
 }
 
+/* Not being able to take a lock for any other reason than that it is taken keeps nobody waiting. */
+static int begin_one(struct engine *engine, int64_t id, struct err *e)
+{
+    struct err taken = {0};
+    int turn_fd;
+
+    if (engine_take_turn(engine, id, &turn_fd, &taken) < 0 && taken.code == ERR_CONFLICT) {
+        run_queue_give_back(engine->queue, id);
+        return 0;
+    }
+    int opened = engine_open_run(engine, id, e);
+    if (opened <= 0) {
+        if (turn_fd >= 0)
+            close(turn_fd);
+        return opened;
+    }
+    struct live_run *live = engine->runs[engine->run_count - 1];
+    live_run_take_turn(live, turn_fd);
+    return begin(engine, live, e);
+}
+
 static int begin_due(struct engine *engine, struct err *e)
 {
     int64_t id;
 
-    while (!engine->options.is_holding && run_queue_next(engine->queue, &id)) {
-        int opened = engine_open_run(engine, id, e);
-        if (opened < 0)
+    while (!engine->options.is_holding && run_queue_next(engine->queue, &id))
+        if (begin_one(engine, id, e) < 0)
             return -1;
-        if (opened && begin(engine, engine->runs[engine->run_count - 1], e) < 0)
-            return -1;
-    }
     return 0;
+}
+
+static void on_lock_free(void *user, uint32_t events)
+{
+    struct engine *engine = user;
+    char notes[4096];
+
+    (void)events;
+    while (read(engine->lock_fd, notes, sizeof notes) > 0)
+        ; /* whose lock it was does not matter */
+    if (engine->queue)
+        run_queue_try_keys(engine->queue);
+    turn_due(engine);
 }
 
 static int decide_all(struct engine *engine, struct err *e)
@@ -402,6 +433,20 @@ static void set_up_world(struct engine *engine)
     };
 }
 
+static int open_lasting_parts(struct engine *engine, struct err *e)
+{
+    const struct engine_options *options = &engine->options;
+
+    engine->janitor = janitor_new(on_removed, engine);
+    janitor_clean_others(engine->janitor, options->state);
+    engine->lock_fd = pipeline_lock_watch(options->state->root, e);
+    if (engine->lock_fd < 0)
+        return -1;
+    engine->lock_source =
+        loop_add_fd(options->loop, engine->lock_fd, EPOLLIN, on_lock_free, engine);
+    return 0;
+}
+
 /* The nursery first: it is forked from while it is still small and has no threads. */
 static int open_parts(struct engine *engine, struct err *e)
 {
@@ -411,10 +456,8 @@ static int open_parts(struct engine *engine, struct err *e)
     if (nursery_start(&engine->nursery, options->nursery_argv, e) < 0 ||
         store_open(path, STORE_WRITE, &engine->store, e) < 0)
         return -1;
-    if (options->life == ENGINE_LASTING) {
-        engine->janitor = janitor_new(on_removed, engine);
-        janitor_clean_others(engine->janitor, options->state);
-    }
+    if (options->life == ENGINE_LASTING && open_lasting_parts(engine, e) < 0)
+        return -1;
     engine->turn_timer = loop_add_timer(options->loop, turn, engine);
     engine->wake_timer = loop_add_timer(options->loop, turn, engine);
     engine->command_source = loop_add_fd(options->loop, command_queue_fd(engine->commands), EPOLLIN,
@@ -431,6 +474,7 @@ int engine_open(struct engine **ret_engine, const struct engine_options *options
     engine->options = *options;
     engine->events = events;
     engine->user = user;
+    engine->lock_fd = -1;
     engine->clock_offset = clock_wall() - clock_mono();
     engine->commands = command_queue_new();
     if (open_parts(engine, e) < 0) {
@@ -466,6 +510,9 @@ void engine_close(struct engine *engine)
     free(engine->fresh);
     loop_remove(engine->turn_timer);
     loop_remove(engine->wake_timer);
+    loop_remove(engine->lock_source);
+    if (engine->lock_fd >= 0)
+        close(engine->lock_fd);
     notices_clear(&engine->notices);
     store_close(engine->store);
     nursery_free(engine->nursery);

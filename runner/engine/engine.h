@@ -26,7 +26,7 @@ struct engine_event {
     int64_t id;
     int64_t run; /* the store's number of the run */
     const char *run_uuid;
-    const char *event; /* the name, of those that people look at; else "" */
+    const char *event; /* the name; "" for one that this Segue does not know */
     uint32_t step;     /* of the plan; STEP_NONE: about the run */
     const char *json;
     size_t json_len;

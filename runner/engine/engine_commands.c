@@ -2,6 +2,7 @@
  * against it is its own affair, what speaks against the store ends the turn. */
 #include "base/mem.h"
 #include "runner/engine/engine_private.h"
+#include "runner/engine/results.h"
 #include "runner/engine/run_rows.h"
 
 #include <string.h>
@@ -22,9 +23,10 @@ static int refuse(struct command *command, const struct err *e)
  * snapshots of their own. */
 static void enqueue(struct engine *engine, int64_t id, const struct submission *submission)
 {
-    auto_free char *key = mem_printf("%s\n%s", submission->project.dir, submission->pipeline->uuid);
+    struct uuid key = results_key(submission->project.dir, submission->pipeline->uuid);
+    enum run_class run_class = submission_class(submission);
 
-    run_queue_add(engine->queue, id, RUN_INTERACTIVE, key);
+    run_queue_add(engine->queue, id, run_class, run_class == RUN_BACKGROUND ? NULL : key.text);
 }
 
 static int record_queued(struct engine *engine, int64_t id, const struct submission *submission,

@@ -3,6 +3,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runner/engine/engine_private.h"
+#include "runner/engine/pipeline_lock.h"
+#include "runner/engine/results.h"
 
 #include <dirent.h>
 #include <string.h>
@@ -26,6 +28,17 @@ static int restore(void *data, const struct store_run *run, const struct store_f
     restored->is_damaged =
         submission_restore(run, frozen, &restored->submission, &restored->why) < 0;
     return 0;
+}
+
+int engine_take_turn(const struct engine *engine, int64_t id, int *ret_fd, struct err *e)
+{
+    const char *key = run_queue_key(engine->queue, id);
+
+    *ret_fd = -1;
+    if (!key || engine->options.life == ENGINE_ONCE)
+        return 0; /* needs none; has it already */
+    *ret_fd = pipeline_try_lock(engine->options.state->root, key, e);
+    return *ret_fd < 0 ? -1 : 0;
 }
 
 static struct submission *take_fresh(struct engine *engine, int64_t id)
@@ -92,7 +105,7 @@ struct open_run {
     int64_t id;
     bool has_begun;
     enum run_class run_class;
-    char *key;
+    struct uuid key; /* all zero: it needs nothing for itself */
 };
 
 struct open_runs {
@@ -111,8 +124,9 @@ static int note_open(void *data, const struct store_run *run, struct err *e)
         .id = run->id,
         .has_begun = run->status != STATUS_PENDING,
         .run_class = is_background ? RUN_BACKGROUND : RUN_INTERACTIVE,
-        .key = is_background ? NULL : mem_printf("%s\n%s", run->project, run->pipeline_uuid),
     };
+    if (!is_background)
+        open->items[open->count - 1].key = results_key(run->project, run->pipeline_uuid);
     return 0;
 }
 
@@ -120,17 +134,33 @@ static void enqueue(struct engine *engine, const struct open_runs *open)
 {
     for (size_t i = open->count; i-- > 0;) { /* the oldest first */
         const struct open_run *run = &open->items[i];
+        const char *key = *run->key.text ? run->key.text : NULL;
         if (run->has_begun)
-            run_queue_add_running(engine->queue, run->id, run->run_class, run->key);
+            run_queue_add_running(engine->queue, run->id, run->run_class, key);
         else
-            run_queue_add(engine->queue, run->id, run->run_class, run->key);
+            run_queue_add(engine->queue, run->id, run->run_class, key);
     }
+}
+
+/* Its lock was let go of when our predecessor died. Should a `segue run` have taken it meanwhile,
+ * the run goes on all the same: it has begun. */
+static int take_up_one(struct engine *engine, int64_t id, struct err *e)
+{
+    int turn_fd = -1;
+    struct err ignored;
+    int opened = engine_open_run(engine, id, e);
+
+    if (opened <= 0)
+        return opened;
+    engine_take_turn(engine, id, &turn_fd, &ignored);
+    live_run_take_turn(engine->runs[engine->run_count - 1], turn_fd);
+    return 0;
 }
 
 static int take_up(struct engine *engine, const struct open_runs *open, struct err *e)
 {
     for (size_t i = open->count; i-- > 0;)
-        if (open->items[i].has_begun && engine_open_run(engine, open->items[i].id, e) < 0)
+        if (open->items[i].has_begun && take_up_one(engine, open->items[i].id, e) < 0)
             return -1;
     return 0;
 }
@@ -180,8 +210,6 @@ int engine_load(struct engine *engine, struct err *e)
     engine->has_trash = true;
     engine->swept = 0;
     int result = load_runs(engine, &open, e);
-    for (size_t i = 0; i < open.count; i++)
-        free(open.items[i].key);
     free(open.items);
     if (result < 0)
         engine_unload(engine);

@@ -49,7 +49,8 @@ struct engine {
     bool batch_is_durable; /* one of them is to be on the disk before it is answered */
     int64_t swept;         /* the trash up to this number is with the janitor */
     bool has_trash;
-    struct loop_source *turn_timer, *wake_timer, *command_source;
+    struct loop_source *turn_timer, *wake_timer, *command_source, *lock_source;
+    int lock_fd; /* pipeline_lock_watch, or -1 */
     struct engine_figures figures;
     msec clock_offset;  /* of the wall clock from the one that never jumps, at the latest turn */
     bool is_cancelling; /* asked for, and not yet in a transaction */
@@ -76,6 +77,10 @@ void engine_unload(struct engine *engine); /* keepers go on */
 /* Takes up one run that waits, which is then the last of engine->runs; 0: it cannot be and has
  * ended, 1: it is. In a transaction. */
 int engine_open_run(struct engine *engine, int64_t id, struct err *e);
+
+/* The run's turn on its pipeline, which it shares with every `segue run`: a descriptor, -1 when it
+ * needs none. ERR_CONFLICT: somebody else has it. */
+int engine_take_turn(const struct engine *engine, int64_t id, int *ret_fd, struct err *e);
 
 struct live_run *engine_find(const struct engine *engine, const char *run_uuid); /* NULL: none */
 

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const choice_names[] = {
@@ -117,7 +118,7 @@ static void put_frozen(struct buf *out, const struct frozen_environment *frozen)
     json_put_member(out, "kernelspec", frozen->kernelspec);
     json_put_member(out, "language", frozen->language);
     json_put_member_int(out, "network", frozen->network);
-    json_put_member_int(out, "millicpus", (int64_t)(1000 * frozen->resources.cpus));
+    json_put_member_int(out, "millicpus", llround(1000 * frozen->resources.cpus));
     json_put_member_int(out, "memory_bytes", (int64_t)frozen->resources.memory_bytes);
     json_put_member_int(out, "gpus", frozen->resources.gpus);
     put_texts(out, "env", frozen->env);

@@ -184,6 +184,7 @@ int live_run_open(struct live_run **ret_live, const struct live_world *world,
 
     *live = (struct live_run){
         .world = world,
+        .turn_fd = -1,
         .id = id,
         .submission = take_submission,
         .run = run_new(submission->plan, submission->pipeline),
@@ -199,6 +200,11 @@ int live_run_open(struct live_run **ret_live, const struct live_world *world,
     }
     *ret_live = live;
     return 0;
+}
+
+void live_run_take_turn(struct live_run *live, int take_fd)
+{
+    live->turn_fd = take_fd;
 }
 
 int live_save_sources(struct live_run *live, struct err *e)
@@ -249,6 +255,8 @@ void live_run_free(struct live_run *live)
     free(live->to_start);
     free(live->to_stop);
     run_dir_clear(&live->dir);
+    if (live->turn_fd >= 0)
+        close(live->turn_fd);
     submission_free(live->submission);
     free(live);
 }

@@ -39,6 +39,9 @@ int live_run_open(struct live_run **ret_live, const struct live_world *world,
                   struct submission *take_submission, int64_t id, struct err *e);
 void live_run_free(struct live_run *live); /* NULL is allowed; what runs for it goes on */
 
+/* Keeps the descriptor by which the pipeline is its own until it is over; -1: none. */
+void live_run_take_turn(struct live_run *live, int take_fd);
+
 /* Lets it begin, if it has not yet. In a transaction. */
 int live_run_begin(struct live_run *live, struct err *e);
 

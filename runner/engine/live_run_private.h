@@ -50,6 +50,7 @@ struct live_run {
     struct live_step *steps;
     struct live_attempt *attempts;
     struct failed_start *failed;
+    int turn_fd;      /* see live_run_take_turn */
     bool is_prepared; /* its directory is there */
     msec queued, started, finished;
     /* Decided and not yet done. */

@@ -23,7 +23,8 @@ struct entry {
 /* What runs want for themselves. Never forgotten: there are as many as pipelines. */
 struct key {
     char *name;
-    bool is_taken;
+    bool is_taken;   /* by a run that goes on */
+    bool is_outside; /* ... by somebody else */
 };
 
 struct run_queue {
@@ -107,11 +108,16 @@ void run_queue_add_running(struct run_queue *queue, int64_t run, enum run_class 
     begin(queue, append(queue, run, run_class, key));
 }
 
+static bool is_free(const struct key *key)
+{
+    return !key->is_taken && !key->is_outside;
+}
+
 static bool may_begin(const struct run_queue *queue, const struct entry *entry)
 {
     return !entry->is_gone && !entry->is_running &&
            queue->running[entry->run_class] < queue->limits[entry->run_class] &&
-           (entry->key == NO_KEY || !queue->keys[entry->key].is_taken);
+           (entry->key == NO_KEY || is_free(&queue->keys[entry->key]));
 }
 
 static bool has_room(const struct run_queue *queue)
@@ -154,6 +160,38 @@ static struct entry *find(const struct run_queue *queue, int64_t run)
     return &queue->entries[low];
 }
 
+/* Back from those that go on. */
+static void stop(struct run_queue *queue, struct entry *entry)
+{
+    entry->is_running = false;
+    queue->running[entry->run_class]--;
+    if (entry->key != NO_KEY)
+        queue->keys[entry->key].is_taken = false;
+}
+
+const char *run_queue_key(const struct run_queue *queue, int64_t run)
+{
+    const struct entry *entry = find(queue, run);
+
+    return entry && entry->key != NO_KEY ? queue->keys[entry->key].name : NULL;
+}
+
+void run_queue_give_back(struct run_queue *queue, int64_t run)
+{
+    struct entry *entry = find(queue, run);
+
+    assert(entry && entry->is_running && entry->key != NO_KEY);
+    stop(queue, entry);
+    queue->waiting[entry->run_class]++;
+    queue->keys[entry->key].is_outside = true;
+}
+
+void run_queue_try_keys(struct run_queue *queue)
+{
+    for (size_t i = 0; i < queue->key_count; i++)
+        queue->keys[i].is_outside = false;
+}
+
 static void close_holes(struct run_queue *queue)
 {
     size_t kept = 0;
@@ -173,13 +211,10 @@ void run_queue_remove(struct run_queue *queue, int64_t run)
 
     if (!entry)
         return;
-    if (entry->is_running) {
-        queue->running[entry->run_class]--;
-        if (entry->key != NO_KEY)
-            queue->keys[entry->key].is_taken = false;
-    } else {
+    if (entry->is_running)
+        stop(queue, entry);
+    else
         queue->waiting[entry->run_class]--;
-    }
     entry->is_gone = true;
     queue->gone++;
     close_holes(queue);

@@ -35,6 +35,14 @@ void run_queue_add_running(struct run_queue *queue, int64_t run, enum run_class 
 /* The next run that may begin, which goes on from here; false: none may now. */
 bool run_queue_next(struct run_queue *queue, int64_t *ret_run);
 
+/* The key of a run that is there; NULL: it has none. */
+const char *run_queue_key(const struct run_queue *queue, int64_t run);
+
+/* A run that run_queue_next gave may not begin after all, for somebody outside has its key: it
+ * waits again, and none with that key is given until run_queue_try_keys. */
+void run_queue_give_back(struct run_queue *queue, int64_t run);
+void run_queue_try_keys(struct run_queue *queue);
+
 /* The run has ended, or was given up while it waited. One that is not there is fine. */
 void run_queue_remove(struct run_queue *queue, int64_t run);
 

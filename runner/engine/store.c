@@ -298,6 +298,9 @@ int store_open(const char *path, enum store_mode mode, struct store **ret_store,
     int code = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
         return store_fail(store, code, e);
+    /* Where opening for writing failed for whatever reason, SQLite has opened it for reading. */
+    if (mode == STORE_WRITE && sqlite3_db_readonly(store->db, "main") != 0)
+        return err_set(e, ERR_IO, "cannot open \"%s\" for writing", path);
     if (set_up(store, mode, e) < 0)
         return -1;
     *ret_store = take_ptr(&store);

@@ -6,6 +6,8 @@
 #include "runner/engine/results.h"
 #include "runner/plan/overrides.h"
 
+#include <math.h>
+
 static void put_names(struct task *task, const struct task_source *source, uint32_t plan_step,
                       const char *mark)
 {
@@ -37,7 +39,7 @@ static void put_environment(struct task *task, const struct frozen_environment *
     task->kernelspec = mem_strdup(frozen->kernelspec);
     task->language = mem_strdup(frozen->language);
     task->network = frozen->network;
-    task->millicpus = (int64_t)(1000 * frozen->resources.cpus);
+    task->millicpus = llround(1000 * frozen->resources.cpus);
     task->memory_bytes = (int64_t)frozen->resources.memory_bytes;
     task->gpus = frozen->resources.gpus;
     task->env = mem_copy_texts(frozen->env);
@@ -50,7 +52,7 @@ static void put_step(struct task *task, const struct pipeline_step *step)
     task->timeout_s = step->timeout_s;
     task->cell_timeout_s = step->cell_timeout_s;
     if (step->cpus > 0)
-        task->millicpus = (int64_t)(1000 * step->cpus);
+        task->millicpus = llround(1000 * step->cpus);
     if (step->memory_bytes > 0)
         task->memory_bytes = (int64_t)step->memory_bytes;
     if (step->gpus > 0)

@@ -238,7 +238,9 @@ def points(total, sampled):
 
 
 def measure(service, faults, project):
-    """How many calls of each kind one undisturbed turn makes."""
+    """How many calls of each kind one undisturbed turn makes, on a state directory that is there."""
+    service.start()
+    service.stop()
     faults.order("none", "any", 0)
     key = str(uuid.uuid4())
     run = try_all(service, project, key)
@@ -274,8 +276,10 @@ def test_kill_at_each_call(new_service, action):
 
 
 @long(120)
-def test_kill_at_each_call_of_the_first_start(new_service):
+@pytest.mark.parametrize("order", [("kill",), ("fail", errno.EIO), ("fail", errno.ENOSPC)], ids=str)
+def test_first_start_fails_at_each_call(new_service, order):
     """Whatever of a state directory is there, the next start makes the rest."""
+    action, *error = order
     service = new_service()
     faults = Faults(service)
     faults.order("none", "any", 0)
@@ -284,13 +288,15 @@ def test_kill_at_each_call_of_the_first_start(new_service):
     service.stop()
     for n in points(total, 8):
         shutil.rmtree(service.state)
-        faults.order("kill", "any", n)
+        faults.order(action, "any", n, *error)
         service.launch()
         if service.wait_until_listening():
             service.kill9()
+        elif action == "fail":
+            check_told(service, service.wait())
         faults.clear()
         service.start()
-        assert service.get("runs").status_code == 200, f"after a kill at call {n}"
+        assert service.get("runs").status_code == 200, f"after call {n}"
         service.stop()
 
 

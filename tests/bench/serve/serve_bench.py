@@ -48,8 +48,7 @@ class Bench:
         self._count += 1
         root = self.root / f"s{self._count}"
         root.mkdir()
-        return Service(root, environment(root / "state", self.jupyter), "--log-level", "warning", *options,
-                       segue=self.segue)
+        return Service(root, environment(root / "state", self.jupyter), *options, segue=self.segue)
 
     def row(self, what, value, unit, *, floor=None, floor_name="", aim=None, least=False, of_ratio=True):
         """`aim` bounds the ratio to the floor where there is one, else the value: from above, or
@@ -88,7 +87,7 @@ def wrk(url, connections, *, method="GET", body=None, token="", seconds=SECONDS)
     if body is not None:
         env["BODY"] = json.dumps(body)
     done = subprocess.run(
-        ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", HERE / "load.lua", url],
+        ["wrk", f"-t{min(2, connections)}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", HERE / "load.lua", url],
         env=env, capture_output=True, text=True, check=False, timeout=seconds + 60)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
@@ -346,7 +345,7 @@ def lists(bench):
 
 def growth(bench, count=None):
     """Runs of one script each, one after the other: what of them stays in memory and on disk."""
-    count = count or (20_000 if os.environ.get("SEGUE_SOAK") else 300)
+    count = count or (20_000 if os.environ.get("SEGUE_SOAK") else 1500)
     with bench.service("--max-runs", 8, "--max-steps", 8) as service:
         bodies = [service.body_for(small_project(service, f"p{n}")) for n in range(8)]
 
@@ -362,7 +361,7 @@ def growth(bench, count=None):
                         return
 
         seen = [0]
-        some(count // 10)  # caches, pools, first pages
+        some(500)  # caches, pools, first pages
         before, fds, disk = memory_of(service.pid)["Private"], open_files(service), size_of(service.state)
         begin = time.monotonic()
         some(count)

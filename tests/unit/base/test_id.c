@@ -54,6 +54,19 @@ static void checks_uuids(void **state)
         assert_int_equal(uuid_is_valid(rows[i].text), rows[i].valid);
 }
 
+static void a_text_becomes_a_uuid(void **state)
+{
+    (void)state;
+    struct uuid id = uuid_random();
+    assert_string_equal(uuid_of(id.text).text, id.text);
+    struct uuid none = uuid_of("");
+    for (size_t i = 0; i < sizeof none.text; i++)
+        assert_int_equal(none.text[i], 0);
+    /* Too long a text is cut, and then is none. */
+    assert_int_equal(strlen(uuid_of("e3b0c442-98fc-8c14-9afb-f4c8996fb9244567").text), 36);
+    assert_false(uuid_is_valid(uuid_of("not one").text));
+}
+
 static void random_hex_has_all_digits(void **state)
 {
     (void)state;
@@ -84,6 +97,7 @@ int main(void)
         cmocka_unit_test(random_uuids_are_valid_and_differ),
         cmocka_unit_test(named_uuids_are_the_hash),
         cmocka_unit_test(checks_uuids),
+        cmocka_unit_test(a_text_becomes_a_uuid),
         cmocka_unit_test(random_hex_has_all_digits),
         cmocka_unit_test(random_bytes_fill_everything),
     };

@@ -73,6 +73,12 @@ static int answer_until_end(const struct keeper_birth *birth)
     }
 }
 
+static int end_at_once(const struct keeper_birth *birth)
+{
+    (void)birth;
+    return 0;
+}
+
 /* A nursery that is killed while it serves a request. */
 static int die_when_asked(void)
 {
@@ -160,7 +166,7 @@ static int try_bear(struct world *world, int life_fd, struct borne *borne, struc
     struct keeper_birth birth = {world->directory, lock_fd, listen_fd, life_fd};
     if (nursery_bear(world->nursery, &birth, &borne->child, e) < 0)
         return -1;
-    borne->client = connect_at(world);
+    borne->client = connect_at(world); /* we listen, too */
     return 0;
 }
 
@@ -284,6 +290,38 @@ static void the_lock_is_free_when_the_keeper_was_killed(void **state)
     close(borne.child.pidfd);
 }
 
+/* Whoever takes the attempt up later finds the keeper by it; it is there before the keeper does
+ * anything. */
+static void the_lock_holds_the_pid_of_its_keeper(void **state)
+{
+    struct world *world = *state;
+    struct borne borne = bear(world, -1);
+    char expected[32];
+
+    snprintf(expected, sizeof expected, "%d\n", borne.child.pid);
+    ask(&borne, "pid"); /* it has begun */
+    auto_free char *text = scratch_read(world->directory, "lock");
+    assert_string_equal(text, expected);
+    end(&borne);
+    auto_free char *left = scratch_read(world->directory, "lock");
+    assert_string_equal(left, expected);
+}
+
+static void a_lock_whose_keeper_was_not_borne_stays_empty(void **state)
+{
+    static const char *const argv[] = {"/proc/self/exe", "die", NULL};
+    struct world *world = *state;
+    struct borne borne;
+    struct err e;
+
+    nursery_free(take_ptr(&world->nursery));
+    assert_int_equal(nursery_start(&world->nursery, argv, &e), 0);
+    assert_int_equal(try_bear(world, -1, &borne, &e), -1);
+    auto_free char *text = scratch_read(world->directory, "lock");
+    assert_true(fs_exists(world->lock));
+    assert_string_equal(text, "");
+}
+
 static void the_life_pipe_ends_with_its_other_end(void **state)
 {
     struct world *world = *state;
@@ -303,6 +341,26 @@ static void hundreds_are_borne_one_after_the_other(void **state)
     for (int i = 0; i < 300; i++) {
         struct borne borne = bear(world, world->life[0]);
         end(&borne);
+    }
+}
+
+/* Even one that has ended before the nursery has looked at it. */
+static void a_keeper_that_ends_at_once_is_seen_to_end(void **state)
+{
+    static const char *const argv[] = {"/proc/self/exe", "brief", NULL};
+    struct world *world = *state;
+    struct err e;
+
+    nursery_free(take_ptr(&world->nursery));
+    assert_int_equal(nursery_start(&world->nursery, argv, &e), 0);
+    for (int i = 0; i < 1000; i++) {
+        struct borne borne;
+        if (try_bear(world, -1, &borne, &e) < 0)
+            fail_msg("%s", e.text);
+        assert_true(borne.child.pidfd >= 0);
+        wait_for_end(borne.child.pidfd);
+        close(borne.child.pidfd);
+        close(borne.client);
     }
 }
 
@@ -417,8 +475,11 @@ int main(int argc, char **argv)
         TEST(a_keeper_leads_a_session_of_its_own),
         TEST(the_lock_is_held_for_as_long_as_the_keeper_lives),
         TEST(the_lock_is_free_when_the_keeper_was_killed),
+        TEST(the_lock_holds_the_pid_of_its_keeper),
+        TEST(a_lock_whose_keeper_was_not_borne_stays_empty),
         TEST(the_life_pipe_ends_with_its_other_end),
         TEST(hundreds_are_borne_one_after_the_other),
+        TEST(a_keeper_that_ends_at_once_is_seen_to_end),
         TEST(keepers_survive_the_end_of_the_nursery),
         TEST(a_nursery_that_was_killed_is_started_anew),
         TEST(the_nursery_ends_with_an_engine_that_was_killed),
@@ -428,6 +489,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "nursery") == 0)
         return nursery_serve(3, answer_until_end);
+    if (argc > 1 && strcmp(argv[1], "brief") == 0)
+        return nursery_serve(3, end_at_once);
     if (argc > 1 && strcmp(argv[1], "die") == 0)
         return die_when_asked();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "api/service/run_json.h"
 
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -246,6 +247,46 @@ static void a_list_with_steps_leaves_out_what_is_being_deleted(void **state)
     assert_non_null(strstr(f->out.data, "\"steps\":[" STEP("a") "]}"));
 }
 
+/* 9 MiB of parameters each. */
+static void a_page_ends_when_it_is_long_enough(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const uuids[] = {"r1", "r2", "r3", "r4", "r5"};
+    auto_buf struct buf parameters = {0};
+    buf_puts(&parameters, "{\"a\":\"");
+    buf_reserve(&parameters, 9 * MiB);
+    memset(parameters.data + parameters.len, 'x', 9 * MiB);
+    parameters.len += 9 * MiB;
+    buf_puts(&parameters, "\"}");
+    for (size_t i = 0; i < 5; i++) {
+        struct store_run run = run_named(uuids[i]);
+        run.parameters = parameters.data;
+        add(f, run, 1);
+    }
+    int64_t cursor = assert_list(f, 0, 5, RUN_JSON_WITHOUT_STEPS, "r5r4");
+    cursor = assert_list(f, cursor, 5, RUN_JSON_WITHOUT_STEPS, "r3r2");
+    assert_int_equal(assert_list(f, cursor, 5, RUN_JSON_WITHOUT_STEPS, "r1"), 0);
+    assert_int_equal(assert_list(f, 0, 1, RUN_JSON_WITHOUT_STEPS, "r5"), 5);
+}
+
+/* The rows are short, the steps are long. */
+static void a_page_with_steps_ends_too(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *title = mem_alloc(17 * MiB + 1);
+    struct err e;
+    memset(title, 'x', 17 * MiB);
+    title[17 * MiB] = 0;
+    struct store_step step = {
+        .step = 2, .uuid = "c", .title = title, .file_path = "", .failure = ""};
+    add_five(f);
+    assert_int_equal(store_begin(f->store, &e), 0);
+    assert_int_equal(store_add_step(f->store, 3, &step, &e), 0); /* r3 has three steps */
+    assert_int_equal(store_commit(f->store, STORE_LAZY, &e), 0);
+    int64_t cursor = assert_list(f, 0, 5, RUN_JSON_WITH_STEPS, "r5r4r3");
+    assert_int_equal(assert_list(f, cursor, 5, RUN_JSON_WITH_STEPS, "r2r1"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +299,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_list_page_by_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_with_steps_leaves_out_what_is_being_deleted, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_page_ends_when_it_is_long_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_page_with_steps_ends_too, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
