@@ -210,6 +210,26 @@ static void warm_up(void)
     time_text_now();
 }
 
+/* As fork, with a pidfd; or a negative errno. Until the pidfd is there nothing is reaped: a keeper
+ * may have ended by then. Afterwards the kernel reaps what ends. */
+static int fork_keeper(int *ret_pidfd)
+{
+    signal(SIGCHLD, SIG_DFL);
+    int pid = fork();
+    if (pid == 0)
+        return 0;
+    int result = pid < 0 ? -errno : pid;
+    *ret_pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (pid > 0 && *ret_pidfd < 0) {
+        result = -errno;
+        kill(pid, SIGKILL); /* nobody could see it end */
+    }
+    signal(SIGCHLD, SIG_IGN);
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ; /* what ended in between */
+    return result;
+}
+
 int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
 {
     signal(SIGCHLD, SIG_IGN); /* the kernel reaps the keepers */
@@ -226,12 +246,10 @@ int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
             return 0;
         directory[got - 1] = 0;
 
-        int answer = fork();
+        int pidfd = -1;
+        int answer = fork_keeper(&pidfd);
         if (answer == 0)
             _exit(become_keeper(socket_fd, directory, fds, fd_count, run));
-        int pidfd = answer > 0 ? (int)syscall(SYS_pidfd_open, answer, 0) : -1;
-        if (answer < 0)
-            answer = -errno;
         for (size_t i = 0; i < fd_count; i++)
             close(fds[i]);
         send_packet(socket_fd, &answer, sizeof answer, &pidfd, pidfd >= 0 ? 1 : 0);

@@ -47,10 +47,15 @@ void exchange_answer_problem(struct exchange *exchange, int status, const char *
 void exchange_answer_err(struct exchange *exchange, const struct err *e,
                          const struct problems *problems);
 
-/* The first `size` bytes of a file, with Range, If-Range, ETag (as given) and HEAD served. Owns
- * the descriptor from here on. */
-void exchange_answer_file(struct exchange *exchange, const char *content_type, const char *etag,
-                          int take_fd, uint64_t size);
+enum file_kind {
+    FILE_FIXED,   /* the tag names its content */
+    FILE_GROWING, /* the tag names what is there already: good for Range, and not for caches */
+};
+
+/* The first `size` bytes of a file, with Range, If-Range, ETag (as given; NULL: none) and HEAD
+ * served, of a fixed one If-None-Match too. Owns the descriptor from here on. */
+void exchange_answer_file(struct exchange *exchange, const char *content_type, enum file_kind kind,
+                          const char *etag, int take_fd, uint64_t size);
 
 /* --- an answer without end --- */
 

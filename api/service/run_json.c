@@ -8,6 +8,8 @@
 #include "runner/engine/run_queue.h"
 #include "runner/plan/project.h"
 
+#include <string.h>
+
 /* --- members --- */
 
 void run_json_put_project(struct buf *out, const char *projects, const char *dir)
@@ -34,6 +36,8 @@ static bool is_in_place(const struct store_run *run)
     auto_json struct json options = {0};
     struct err ignored;
 
+    if (strcmp(run->options, "{}") == 0)
+        return false;
     return json_parse(&options, str_of(run->options), JSON_STRICT, NULL, &ignored) == 0 &&
            json_is_true(&options, json_get(&options, 0, "in_place"));
 }

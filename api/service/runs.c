@@ -331,15 +331,25 @@ void runs_delete(struct exchange *exchange, void *user)
 
 /* --- one run --- */
 
+static int read_run_and_event(const struct service *service, struct store *store,
+                              const char *run_uuid, struct buf *out, int64_t *ret_last,
+                              struct err *e)
+{
+    if (store_begin_reading(store, e) < 0 || store_last_event(store, ret_last, e) < 0)
+        return -1;
+    return run_json_put(out, store, service->projects, run_uuid, e);
+}
+
 static int put_run_and_event(const struct service *service, const char *run_uuid, struct buf *out,
                              struct err *e)
 {
     struct store *store = readers_lend(service->readers, e);
     int64_t last = 0;
-    int result = -1;
 
-    if (store && store_last_event(store, &last, e) == 0)
-        result = run_json_put(out, store, service->projects, run_uuid, e);
+    if (!store)
+        return -1;
+    int result = read_run_and_event(service, store, run_uuid, out, &last, e);
+    store_end_reading(store);
     readers_give_back(service->readers, store);
     if (result < 0)
         return -1;

@@ -155,7 +155,7 @@ static bool parse_attempt(const char *text, uint32_t *ret_attempt)
 typedef int open_fn(const struct asked *asked, struct snapshot *ret_file, struct err *e);
 
 static void answer(struct exchange *exchange, struct service *service, open_fn *open_file,
-                   const char *content_type, const char *cache)
+                   const char *content_type, enum file_kind kind)
 {
     auto_with(asked_clear) struct asked asked = {
         .run = exchange_segment(exchange, 0),
@@ -170,19 +170,16 @@ static void answer(struct exchange *exchange, struct service *service, open_fn *
     } else if (look_up(service, &asked, &e) < 0 || open_file(&asked, &file, &e) < 0) {
         exchange_answer_err(exchange, &e, NULL);
     } else {
-        exchange_add_header(exchange, "Cache-Control", cache);
-        exchange_answer_file(exchange, content_type, file.etag, file.fd, file.size);
+        exchange_answer_file(exchange, content_type, kind, file.etag, file.fd, file.size);
     }
 }
 
-/* The log's tag stays while it grows: a cache that asks whether its copy is still good would be
- * told that it is. */
 void steps_log(struct exchange *exchange, void *service)
 {
-    answer(exchange, service, open_log, "text/plain; charset=utf-8", "no-store");
+    answer(exchange, service, open_log, "text/plain; charset=utf-8", FILE_GROWING);
 }
 
 void steps_notebook(struct exchange *exchange, void *service)
 {
-    answer(exchange, service, open_notebook, "application/x-ipynb+json", "no-cache");
+    answer(exchange, service, open_notebook, "application/x-ipynb+json", FILE_FIXED);
 }

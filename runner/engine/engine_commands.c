@@ -154,7 +154,7 @@ static int delete (struct engine *engine, struct command *command, struct err *e
 
     if (found <= 0)
         return found;
-    if (!status_is_final(known.status) || engine_find(engine, uuid)) {
+    if (!status_is_final(known.status)) {
         err_set(&refusal, ERR_CONFLICT, "the run has not ended: cancel it first");
         return refuse(command, &refusal);
     }

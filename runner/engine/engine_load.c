@@ -175,7 +175,12 @@ static int load_runs(struct engine *engine, struct open_runs *open, struct err *
     enqueue(engine, open);
     if (store_begin(engine->store, e) < 0 || take_up(engine, open, e) < 0)
         return -1;
-    return store_commit(engine->store, STORE_LAZY, e);
+    if (!engine->has_failed)
+        return store_commit(engine->store, STORE_LAZY, e);
+    /* With nothing to write it would seem to work again. */
+    if (store_probe(engine->store, e) < 0)
+        return -1;
+    return store_commit(engine->store, STORE_DURABLE, e);
 }
 
 static bool is_attached(const struct engine *engine, const char *mark)

@@ -103,7 +103,8 @@ static int take_row(void *data, const struct store_step *row, struct err *e)
 {
     struct live_run *live = data;
 
-    (void)e;
+    if (row->step >= live->submission->plan->count)
+        return err_set(e, ERR_IO, "there is no step %u in the run's plan", row->step);
     live->steps[row->step] = (struct live_step){
         .cells_total = row->cells_total,
         .cells_done = row->cells_done,

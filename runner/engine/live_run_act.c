@@ -170,6 +170,9 @@ static void start_attempt(struct live_attempt *attempt)
     } else {
         attempt->next = live->attempts;
         live->attempts = attempt;
+        /* It was made to stop by an engine that had not come to start it. */
+        if (run_step_is_stopping(live->run, attempt->step))
+            attempt_stop(attempt->attempt, run_step_stop_cause(live->run, attempt->step));
     }
 }
 

@@ -230,6 +230,14 @@ static int read_version(struct store *store, int *ret_version, struct err *e)
     return 0;
 }
 
+static int write_version(struct store *store, struct err *e)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "PRAGMA user_version=%d", VERSION);
+    return execute(store, text, e);
+}
+
 static int migrate(struct store *store, int version, struct err *e)
 {
     if (store_begin(store, e) < 0)
@@ -237,9 +245,7 @@ static int migrate(struct store *store, int version, struct err *e)
     for (int i = version; i < VERSION; i++)
         if (execute(store, migrations[i], e) < 0)
             return err_prefix(e, "bringing the database from version %d to %d", i, i + 1);
-    char text[64];
-    snprintf(text, sizeof text, "PRAGMA user_version=%d", VERSION);
-    if (execute(store, text, e) < 0)
+    if (write_version(store, e) < 0)
         return -1;
     return store_commit(store, STORE_DURABLE, e);
 }
@@ -344,6 +350,12 @@ void store_rollback(struct store *store)
 {
     if (!sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+int store_probe(struct store *store, struct err *e)
+{
+    assert(!sqlite3_get_autocommit(store->db));
+    return write_version(store, e);
 }
 
 /* Outside a transaction every statement would be one of its own, committed at once. */

@@ -52,6 +52,9 @@ int store_begin(struct store *store, struct err *e);
 int store_commit(struct store *store, enum store_sync sync, struct err *e);
 void store_rollback(struct store *store); /* no transaction is fine */
 
+/* Writes what is there already: a commit after it tells whether the store can be written. */
+int store_probe(struct store *store, struct err *e);
+
 /* A run as it was frozen when it was accepted, and how far it is. */
 struct store_run {
     int64_t id; /* given by the store; rises with every run */

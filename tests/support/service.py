@@ -164,9 +164,11 @@ class Service:
         self._log_start = 0
 
     def __enter__(self):
-        if not self.process:
-            self.start()
-        return self
+        try:
+            return self if self.process else self.start()
+        except BaseException:
+            self.close(check=False)
+            raise
 
     def __exit__(self, kind, *_):
         self.close(check=kind is None)

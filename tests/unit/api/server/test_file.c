@@ -19,7 +19,7 @@ static void serve_file(struct exchange *exchange, void *user)
 
     (void)user;
     assert(write(fd, "0123456789abc", 13) == 13);
-    exchange_answer_file(exchange, "text/plain; charset=utf-8", "\"v1\"", fd,
+    exchange_answer_file(exchange, "text/plain; charset=utf-8", FILE_FIXED, "\"v1\"", fd,
                          strcmp(exchange_path(exchange), "/empty") == 0 ? 0 : 10);
 }
 
@@ -31,12 +31,23 @@ static void serve_large(struct exchange *exchange, void *user)
     (void)user;
     for (uint32_t i = 0; i < 1000000; i++)
         assert(write(fd, &i, sizeof i) == sizeof i);
-    exchange_answer_file(exchange, "application/octet-stream", NULL, fd, 4000000);
+    exchange_answer_file(exchange, "application/octet-stream", FILE_GROWING, NULL, fd, 4000000);
+}
+
+/* Of which more is to come: the same tag, other content. */
+static void serve_growing(struct exchange *exchange, void *user)
+{
+    int fd = memfd_create("file", MFD_CLOEXEC);
+
+    (void)user;
+    assert(write(fd, "0123456789", 10) == 10);
+    exchange_answer_file(exchange, "text/plain; charset=utf-8", FILE_GROWING, "\"v1\"", fd, 10);
 }
 
 static const struct route file_routes[] = {
     {"GET", "/file", ROUTE_TOKEN, ROUTE_INLINE, 0, NULL, serve_file},
     {"GET", "/empty", ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, serve_file},
+    {"GET", "/growing", ROUTE_TOKEN, ROUTE_INLINE, 0, NULL, serve_growing},
     {"GET", "/large", ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, serve_large},
 };
 
@@ -78,6 +89,7 @@ static void the_part_that_was_asked_for_is_sent(void **state)
         {"date", "/file", "Range: bytes=2-4\r\nIf-Range: Sun, 22 Nov 2026 05:10:33 GMT\r\n", 200,
          NULL, "0123456789"},
         {"known", "/file", "If-None-Match: \"v1\"\r\n", 304, NULL, ""},
+        {"known and growing", "/growing", "If-None-Match: \"v1\"\r\n", 200, NULL, "0123456789"},
         {"not known", "/file", "If-None-Match: \"v0\"\r\n", 200, NULL, "0123456789"},
         {"empty", "/empty", "", 200, NULL, ""},
         {"from empty", "/empty", "Range: bytes=0-\r\n", 416, "bytes */0", NULL},

@@ -22,7 +22,8 @@
 struct exchange {
     const char *run, *step, *attempt; /* what was asked for */
     int status;
-    char *type, *tag, *cache;
+    enum file_kind kind;
+    char *type, *tag;
     char *body; /* or the detail of a problem */
 };
 
@@ -30,7 +31,6 @@ static void exchange_clear(struct exchange *exchange)
 {
     free(exchange->type);
     free(exchange->tag);
-    free(exchange->cache);
     free(exchange->body);
 }
 
@@ -43,12 +43,6 @@ const char *exchange_query(struct exchange *exchange, const char *name)
 {
     assert_string_equal(name, "attempt");
     return exchange->attempt;
-}
-
-void exchange_add_header(struct exchange *exchange, const char *name, const char *value)
-{
-    assert_string_equal(name, "Cache-Control");
-    exchange->cache = mem_strdup(value);
 }
 
 static void answer(struct exchange *exchange, int status, const char *body)
@@ -72,12 +66,13 @@ void exchange_answer_err(struct exchange *exchange, const struct err *e,
     answer(exchange, e->code == ERR_NOT_FOUND ? 404 : e->code == ERR_NO_SPACE ? 507 : 500, e->text);
 }
 
-void exchange_answer_file(struct exchange *exchange, const char *content_type, const char *etag,
-                          int take_fd, uint64_t size)
+void exchange_answer_file(struct exchange *exchange, const char *content_type, enum file_kind kind,
+                          const char *etag, int take_fd, uint64_t size)
 {
     auto_buf struct buf text = {0};
     struct err e;
 
+    exchange->kind = kind;
     assert_int_equal(fs_read_fd(take_fd, "the answer", 1 << 20, &text, &e), 0);
     assert_true(text.len >= size);
     auto_free char *body = mem_strndup(buf_text(&text), size);
@@ -239,7 +234,7 @@ static void a_log_grows_under_one_tag(void **state)
     assert_int_equal(first.status, 200);
     assert_string_equal(first.body, "attempt 1\n");
     assert_string_equal(first.type, "text/plain; charset=utf-8");
-    assert_string_equal(first.cache, "no-store");
+    assert_int_equal(first.kind, FILE_GROWING);
     auto_free char *journal = scratch_read(directory, KEEPER_JOURNAL);
     auto_free char *more =
         mem_printf("%s{\"event\":\"output\",\"output\":{\"output_type\":\"stream\",\"text\":"
@@ -285,7 +280,7 @@ static void the_copy_is_the_last_attempts_and_only_when_it_ended(void **state)
     auto_with(exchange_clear) struct exchange last = asked(world, steps_notebook, NOTEBOOK, NULL);
     assert_string_equal(last.body, "the copy");
     assert_string_equal(last.type, "application/x-ipynb+json");
-    assert_string_equal(last.cache, "no-cache");
+    assert_int_equal(last.kind, FILE_FIXED);
 }
 
 static void a_script_has_a_log_and_no_notebook(void **state)

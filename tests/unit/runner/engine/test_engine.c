@@ -11,6 +11,7 @@
 #include "runner/engine/store.h"
 #include "runner/step/step.h"
 #include "tests/unit/base/scratch.c"
+#include "tests/unit/runner/engine/faulty_disk.c"
 #include "tests/unit/runner/engine/made_submission.c"
 
 #include <poll.h>
@@ -458,6 +459,44 @@ static void a_full_disk_is_told_and_everything_ends(void **at)
     umount2(world->state.dir, MNT_DETACH);
 }
 
+static void a_run_whose_directory_cannot_be_made_fails(void **at)
+{
+    struct world *world = *at;
+
+    put_script(world, "a.sh", "touch started");
+    open_engine(world, 4);
+    auto_free char *runs = fs_join(world->state.dir, "runs");
+    assert_int_equal(rmdir(runs), 0);
+    scratch_put(world->state.dir, "runs", "a file is in the way");
+    run(world, "{'steps':{" STEP("a", "a.sh", "") "," STEP("b", "a.sh", AFTER("'a'")) "}}");
+    check_run(world, STATUS_FAILURE);
+    check_step(world, 0, STATUS_FAILURE, CAUSE_INTERNAL);
+    check_step(world, 1, STATUS_ABORTED, CAUSE_UPSTREAM);
+    assert_non_null(strstr(world->json.data, "runs"));
+    auto_free char *started = fs_join(world->project, "started");
+    assert_false(fs_exists(started));
+    check_ends(world);
+}
+
+/* A step of which nothing can be written is no bug of ours. */
+static void without_room_for_its_directory_a_step_fails(void **at)
+{
+    struct world *world = *at;
+
+    put_script(world, "a.sh", "exit 0");
+    open_engine(world, 4);
+    auto_free char *runs = fs_join(world->state.dir, "runs");
+    if (!scratch_small_disk(runs, 65536)) {
+        skip();
+        return;
+    }
+    scratch_fill_disk(runs);
+    run(world, "{'steps':{" STEP("a", "a.sh", "") "}}");
+    umount2(runs, MNT_DETACH);
+    check_run(world, STATUS_FAILURE);
+    check_step(world, 0, STATUS_FAILURE, CAUSE_STORAGE_FAILED);
+}
+
 static void a_run_that_cannot_be_stored_is_refused(void **at)
 {
     struct world *world = *at;
@@ -465,21 +504,18 @@ static void a_run_that_cannot_be_stored_is_refused(void **at)
 
     put_script(world, "a.sh", "exit 0");
     open_engine(world, 4);
-    auto_free char *runs = fs_join(world->state.dir, "runs");
-    assert_int_equal(rmdir(runs), 0);
-    scratch_put(world->state.dir, "runs", "a file is in the way");
+    disk.fail_write = 1;
+    disk.fail_code = SQLITE_FULL;
     assert_int_equal(
         engine_submit(world->engine,
                       submission_of(world->project, "{'steps':{" STEP("a", "a.sh", "") "}}",
                                     (struct request){0}),
                       &e),
         -1);
+    assert_int_equal(e.code, ERR_NO_SPACE);
+    memset(&disk, 0, sizeof disk);
     assert_null(engine_run(world->engine));
     assert_int_equal(world->seen.len, 0); /* nobody hears of it */
-    /* And the next one is taken. */
-    assert_int_equal(unlink(runs), 0);
-    run(world, "{'steps':{" STEP("a", "a.sh", "") "}}");
-    check_run(world, STATUS_SUCCESS);
 }
 
 static void an_engine_needs_its_nursery(void **at)
@@ -641,6 +677,8 @@ int main(int argc, char **argv)
         TEST(a_run_can_be_cancelled_at_once),
         TEST(a_step_whose_keeper_was_killed_is_lost),
         TEST(a_full_disk_is_told_and_everything_ends),
+        TEST(a_run_whose_directory_cannot_be_made_fails),
+        TEST(without_room_for_its_directory_a_step_fails),
         TEST(a_run_that_cannot_be_stored_is_refused),
         TEST(an_engine_needs_its_nursery),
         TEST(what_is_stored_leads_to_the_same_state),
@@ -652,5 +690,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "nursery") == 0)
         return nursery_serve(3, step_run);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, faulty_disk_install, NULL);
 }

@@ -907,7 +907,7 @@ static void a_keeper_that_died_meanwhile_is_lost(void **at)
     wait_for_end_of(atoi(pid));
     open_engine(world);
     wait_for(world, "run_finished 1");
-    check_run(world, run, "FAILURE ");
+    check_run(world, run, "FAILURE step_lost");
     auto_free char *events = stored_events(world);
     assert_non_null(strstr(events, "step_finished a 1 FAILURE step_lost; "));
     assert_non_null(strstr(events, "step_finished b 0 ABORTED upstream; "));
@@ -1126,7 +1126,7 @@ static void a_notebook_that_was_changed_meanwhile_is_left_alone(void **at)
     scratch_put(world->project, "n.ipynb", "mine");
     open_engine(world);
     wait_for(world, "run_finished 1");
-    check_run(world, 1, "FAILURE ");
+    check_run(world, 1, "FAILURE write_refused");
     check_file(world, "n.ipynb", "mine");
     auto_free char *events = stored_events(world);
     assert_non_null(strstr(events, "step_finished a 1 FAILURE write_refused; "));
@@ -1192,6 +1192,21 @@ static void commands_are_refused_until_the_store_can_be_written(void **at)
         tear_down(at);
         set_up(at);
     }
+}
+
+/* It is tried, even when there is nothing to be written. */
+static void nothing_to_write_is_not_taken_for_recovery(void **at)
+{
+    struct world *world = *at;
+
+    open_engine(world);
+    break_disk(SQLITE_FULL);
+    check_refused(try_submit(world, ONE("p", "note.sh")), ERR_NO_SPACE, "");
+    unsigned before = disk.writes;
+    while (world->recovered == 0 && disk.writes < before + 2)
+        loop_dispatch(world->loop, -1);
+    assert_int_equal(world->recovered, 0);
+    assert_int_equal(world->failed, 1);
 }
 
 static void what_runs_does_not_notice_that_the_store_fails(void **at)
@@ -1305,6 +1320,7 @@ int main(int argc, char **argv)
         TEST(a_notebook_that_was_changed_meanwhile_is_left_alone),
         TEST(a_notebook_that_was_written_already_is_no_conflict),
         TEST(commands_are_refused_until_the_store_can_be_written),
+        TEST(nothing_to_write_is_not_taken_for_recovery),
         TEST(what_runs_does_not_notice_that_the_store_fails),
         TEST(whichever_write_fails_the_run_is_the_same),
         TEST(figures_are_told),
