@@ -33,11 +33,17 @@ void engine_count_notice(struct engine *engine, const struct notice *notice)
 void engine_count_standing(struct engine *engine)
 {
     struct engine_figures *figures = &engine->figures;
-    uint64_t attempts = 0;
+    uint64_t attempts = 0, pending = 0, started = 0;
 
-    for (size_t i = 0; i < engine->run_count; i++)
+    for (size_t i = 0; i < engine->run_count; i++) {
+        const struct run *run = live_run_state(engine->runs[i]);
         attempts += live_run_attempts(engine->runs[i]);
+        pending += run_count(run, STATUS_PENDING);
+        started += run_count(run, STATUS_STARTED);
+    }
     figures->attempts = attempts;
+    figures->steps_open[STATUS_PENDING] = pending;
+    figures->steps_open[STATUS_STARTED] = started;
     for (int i = 0; engine->queue && i < RUN_CLASS_COUNT; i++) {
         figures->runs_waiting[i] = run_queue_waiting(engine->queue, (enum run_class)i);
         figures->runs_going[i] = run_queue_running(engine->queue, (enum run_class)i);
@@ -55,13 +61,15 @@ static void put_by_class(struct buf *out, const char *name, const char *help,
     }
 }
 
-static void put_by_status(struct buf *out, const char *name, const char *help,
+enum which { OPEN, ENDED };
+
+static void put_by_status(struct buf *out, const char *name, const char *help, enum which which,
                           const _Atomic uint64_t *values)
 {
-    metrics_put_head(out, name, "counter", help);
+    metrics_put_head(out, name, which == ENDED ? "counter" : "gauge", help);
     for (int i = 0; i < STATUS_COUNT; i++) {
         char labels[64];
-        if (!status_is_final((enum status)i))
+        if (status_is_final((enum status)i) != (which == ENDED))
             continue;
         snprintf(labels, sizeof labels, "status=\"%s\"", status_name((enum status)i));
         metrics_put_value(out, name, labels, (int64_t)values[i]);
@@ -84,9 +92,10 @@ void engine_metrics(const struct engine *engine, struct buf *out)
     put_by_class(out, "segue_runs_going", "Runs that have begun and not ended.",
                  figures->runs_going);
     put_by_status(out, "segue_runs_ended_total", "Runs that ended since the service started.",
-                  figures->runs_ended);
+                  ENDED, figures->runs_ended);
     put_by_status(out, "segue_steps_ended_total", "Steps that ended since the service started.",
-                  figures->steps_ended);
+                  ENDED, figures->steps_ended);
+    put_by_status(out, "segue_steps", "Steps of runs that go on.", OPEN, figures->steps_open);
     metrics_put_head(out, "segue_kernels", "gauge", "Kernels and scripts of steps that run.");
     metrics_put_value(out, "segue_kernels", "", (int64_t)figures->attempts);
     metrics_put_head(out, "segue_events_total", "counter",

@@ -25,6 +25,7 @@ struct engine_figures {
     _Atomic uint64_t steps_ended[STATUS_COUNT];
     _Atomic uint64_t runs_waiting[RUN_CLASS_COUNT];
     _Atomic uint64_t runs_going[RUN_CLASS_COUNT];
+    _Atomic uint64_t steps_open[STATUS_COUNT]; /* of runs that go on */
     _Atomic uint64_t attempts;
     _Atomic uint64_t events;
     struct histogram commit, durable_commit, wait, lag;

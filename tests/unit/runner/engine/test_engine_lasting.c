@@ -11,7 +11,8 @@
 #include "kernel-gateway/keeper.h"
 #include "runner/engine/engine.h"
 #include "runner/engine/executed.h"
-#include "runner/engine/run_dir.h"
+#include "runner/engine/pipeline_lock.h"
+#include "runner/engine/results.h"
 #include "runner/engine/store.h"
 #include "runner/step/step.h"
 #include "tests/unit/base/scratch.c"
@@ -664,6 +665,14 @@ static void the_next_engine_goes_on_sweeping(void **at)
 
 /* --- whose turn it is --- */
 
+static void check_order(const struct world *world, const char *first, const char *second)
+{
+    const char *at = strstr(world->seen.data, first);
+
+    if (!at || !strstr(at, second))
+        fail_msg("\"%s\" is not before \"%s\" in %s", first, second, world->seen.data);
+}
+
 static void runs_of_one_pipeline_take_turns(void **at)
 {
     struct world *world = *at;
@@ -677,20 +686,54 @@ static void runs_of_one_pipeline_take_turns(void **at)
     wait_for(world, "output 4"); /* another pipeline's passes */
     assert_false(has_seen(world, "run_started 2"));
     assert_false(has_seen(world, "run_started 3"));
-    release(world, 2);
-    wait_for(world, "output 2");
-    release(world, 1);
-    wait_for(world, "output 3");
-    release(world, 1);
+    release(world, 4);
     wait_for_count(world, "run_finished", 4);
-    /* Each begins after the one before has ended. */
-    const char *at_text = world->seen.data;
-    static const char *const order[] = {"run_finished 1", "run_started 2", "run_finished 2",
-                                        "run_started 3", "run_finished 3"};
-    for (size_t i = 0; i < COUNT(order); i++) {
-        at_text = strstr(at_text, order[i]);
-        assert_non_null(at_text);
+    check_order(world, "run_finished 1", "run_started 2");
+    check_order(world, "run_finished 2", "run_started 3");
+}
+
+/* Somebody else, of this machine, runs the pipeline on the same project. */
+static void a_run_waits_for_one_outside_the_engine(void **at)
+{
+    struct world *world = *at;
+    struct uuid key = results_key(world->project, "p");
+    struct err e;
+
+    int fd = pipeline_try_lock(world->root, key.text, &e);
+    assert_true(fd >= 0);
+    open_engine(world);
+    submit(world, ONE("p", "note.sh"));
+    submit(world, ONE("p", "note.sh"));
+    submit(world, ONE("q", "note.sh"));
+    wait_for(world, "run_finished 3");
+    assert_false(has_seen(world, "run_started 1"));
+    struct reply reply = cancel(world, 2); /* what waits can be cancelled all the same */
+    check_done(&reply);
+    close(fd);
+    wait_for(world, "run_finished 1");
+    check_run(world, 1, "SUCCESS ");
+    check_run(world, 2, "ABORTED cancelled");
+    fd = pipeline_try_lock(world->root, key.text, &e); /* and it is let go of again */
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void nobody_outside_begins_while_a_run_goes_on(void **at)
+{
+    struct world *world = *at;
+    struct uuid key = results_key(world->project, "p");
+    struct err e;
+
+    open_engine(world);
+    submit(world, ONE("p", "wait.sh"));
+    wait_for(world, "output 1");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pipeline_try_lock(world->root, key.text, &e), -1);
+        assert_int_equal(e.code, ERR_CONFLICT);
+        reopen_engine(world); /* nor while the next engine has it */
     }
+    release(world, 1);
+    wait_for(world, "run_finished 1");
 }
 
 static int submit_of_job(struct world *world, const char *job)
@@ -747,11 +790,10 @@ static void classes_of_steps_have_limits_of_their_own(void **at)
     wait_for(world, "output 3");
     assert_int_equal(count_of(world, "run_started"), 4);
     assert_int_equal(count_of(world, "step_started"), 2);
-    release(world, 2);
-    wait_for(world, "output 2");
-    wait_for(world, "output 4");
-    release(world, 2);
+    release(world, 4);
     wait_for_count(world, "run_finished", 4);
+    check_order(world, "step_finished 1:0", "step_started 2:0");
+    check_order(world, "step_finished 3:0", "step_started 4:0");
 }
 
 static void while_it_holds_nothing_begins(void **at)
@@ -788,10 +830,8 @@ static void the_next_engine_keeps_the_order(void **at)
     assert_int_equal(count_of(world, "run_started"), 1); /* the one that goes on still counts */
     release(world, 1);
     wait_for(world, "run_finished 4");
-    const char *second = strstr(world->seen.data, "run_started 2");
-    const char *third = strstr(world->seen.data, "run_started 3");
-    const char *fourth = strstr(world->seen.data, "run_started 4");
-    assert_true(second && third && fourth && second < third && third < fourth);
+    check_order(world, "run_started 2", "run_started 3");
+    check_order(world, "run_started 3", "run_started 4");
 }
 
 /* --- one engine after the other --- */
@@ -1305,6 +1345,8 @@ int main(int argc, char **argv)
         TEST(one_that_waits_is_not_deleted),
         TEST(the_next_engine_goes_on_sweeping),
         TEST(runs_of_one_pipeline_take_turns),
+        TEST(a_run_waits_for_one_outside_the_engine),
+        TEST(nobody_outside_begins_while_a_run_goes_on),
         TEST(classes_of_runs_have_limits_of_their_own),
         TEST(classes_of_steps_have_limits_of_their_own),
         TEST(while_it_holds_nothing_begins),
