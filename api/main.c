@@ -66,19 +66,23 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},           {"serve", cmd_serve},     {"plan", cmd_plan},
-    {"validate", cmd_validate}, {"submit", cmd_submit},   {"runs", cmd_runs},
-    {"show", cmd_show},         {"logs", cmd_logs},       {"cancel", cmd_cancel},
-    {"rerun", cmd_rerun},       {"delete", cmd_delete},   {"version", cmd_version},
-    {"help", cmd_help},         {"--help", cmd_help},     {"-h", cmd_help},
-    {"--version", cmd_version}, {"nursery", cmd_nursery},
+    {"run", cmd_run},         {"serve", cmd_serve},
+    {"plan", cmd_plan},       {"supervise", cmd_supervise},
+    {"backup", cmd_backup},   {"validate", cmd_validate},
+    {"submit", cmd_submit},   {"runs", cmd_runs},
+    {"show", cmd_show},       {"logs", cmd_logs},
+    {"cancel", cmd_cancel},   {"rerun", cmd_rerun},
+    {"delete", cmd_delete},   {"version", cmd_version},
+    {"help", cmd_help},       {"--help", cmd_help},
+    {"-h", cmd_help},         {"--version", cmd_version},
+    {"nursery", cmd_nursery},
 };
 
 static int unknown(const char *name)
 {
-    static const char *const names[] = {"run",    "serve", "plan",    "validate", "submit",
-                                        "runs",   "show",  "logs",    "cancel",   "rerun",
-                                        "delete", "help",  "version", NULL};
+    static const char *const names[] = {
+        "run",  "serve", "supervise", "backup", "plan",   "validate", "submit",  "runs",
+        "show", "logs",  "cancel",    "rerun",  "delete", "help",     "version", NULL};
     const char *nearest = str_nearest(name, names);
 
     fprintf(stderr, "segue: there is no command \"%s\"%s%s%s\n", name,

@@ -77,7 +77,7 @@ static int copy_entry(const FTSENT *entry, const char *to, struct err *e)
     case FTS_DNR:
     case FTS_ERR:
     case FTS_NS:
-        return entry->fts_errno == ENOENT
+        return entry->fts_errno == ENOENT && entry->fts_level > FTS_ROOTLEVEL
                    ? 1
                    : err_errno(e, entry->fts_errno, "cannot read \"%s\"", entry->fts_path);
     default:

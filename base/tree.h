@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 
-/* Copies what is in `from` into `to`, which is made. What vanishes meanwhile is not missed: others
- * may be at work in `from`. */
+/* Copies what is in `from`, a directory or a file, into `to`, which is made. What vanishes from the
+ * directory meanwhile is not missed: others may be at work in it. */
 int tree_copy(const char *from, const char *to, struct err *e);
 
 #endif

@@ -462,6 +462,8 @@ static int start(struct container *container, struct err *e)
     if (await(container, container->events, "events", e) < 0 ||
         await(container, container->attach, "output", e) < 0)
         return -1;
+    /* From here on it may have begun: given up now and tried again, it would begin twice. */
+    container->docker.cancel_fd = -1;
     return docker_demand(&container->docker, &call, &answer, e);
 }
 
@@ -501,7 +503,6 @@ static int docker_start(struct launch **ret_launch, struct loop *loop,
         docker_free(&container->base);
         return -1;
     }
-    container->docker.cancel_fd = -1; /* was for starting only */
     *ret_launch = &container->base;
     return 0;
 }

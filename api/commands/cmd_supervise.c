@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 
 /* After a crash the next start waits: first this, then twice as long each time. */
@@ -24,7 +25,7 @@ struct supervisor {
     msec started;
     msec pause;
     struct loop_source *start_timer;
-    bool is_stopping;
+    int stop_signal; /* that was passed on; 0: none */
     int status;
 };
 
@@ -42,6 +43,7 @@ static void start(void *user)
         .env = (const char *const *)environ,
         .fds = (struct child_fd[]){{STDOUT_FILENO, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}},
         .fd_count = 2,
+        .death_signal = SIGTERM, /* none serves behind the back of whoever starts another */
     };
     struct child child;
     struct err e;
@@ -56,18 +58,28 @@ static void start(void *user)
     supervisor->started = clock_mono();
 }
 
-static void start_again(struct supervisor *supervisor)
+static void start_again(struct supervisor *supervisor, int wait_status)
 {
-    char pause[32];
+    char pause[32], how[64];
 
     if (clock_mono() - supervisor->started > STEADY_MS)
         supervisor->pause = PAUSE_MIN_MS;
+    if (WIFSIGNALED(wait_status))
+        snprintf(how, sizeof how, "%s", strsignal(WTERMSIG(wait_status)));
+    else
+        snprintf(how, sizeof how, "%d", WEXITSTATUS(wait_status));
     snprintf(pause, sizeof pause, "%lld", (long long)supervisor->pause);
-    log_line(LOG_WARNING, "service_crashed", "again_in_ms", pause, NULL);
+    log_line(LOG_WARNING, "service_crashed", "status", how, "again_in_ms", pause, NULL);
     loop_arm_in(supervisor->start_timer, supervisor->pause);
     supervisor->pause *= 2;
     if (supervisor->pause > PAUSE_MAX_MS)
         supervisor->pause = PAUSE_MAX_MS;
+}
+
+/* It may have been asked to stop before it could take note of it. */
+static bool has_stopped(const struct supervisor *supervisor, int wait_status)
+{
+    return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == supervisor->stop_signal;
 }
 
 static void service_ended(struct supervisor *supervisor, int wait_status)
@@ -76,10 +88,12 @@ static void service_ended(struct supervisor *supervisor, int wait_status)
     int code = exited ? WEXITSTATUS(wait_status) : EXIT_NOT_SUCCESS;
 
     supervisor->pid = 0;
-    if (supervisor->is_stopping || (exited && (code == EXIT_DONE || code == EXIT_INPUT)))
+    if (has_stopped(supervisor, wait_status))
+        end(supervisor, EXIT_DONE);
+    else if (supervisor->stop_signal || (exited && (code == EXIT_DONE || code == EXIT_INPUT)))
         end(supervisor, code);
     else
-        start_again(supervisor);
+        start_again(supervisor, wait_status);
 }
 
 /* As the first process of a container we inherit every orphan. */
@@ -98,7 +112,7 @@ static void on_stop(void *user, int signal_number)
 {
     struct supervisor *supervisor = user;
 
-    supervisor->is_stopping = true;
+    supervisor->stop_signal = signal_number;
     if (supervisor->pid > 0)
         kill(supervisor->pid, signal_number);
     else

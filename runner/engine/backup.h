@@ -3,15 +3,17 @@
  *
  * The database is copied as of one moment; journals and files are copied after it and only ever
  * grow, so they have at least what the database speaks of. Steps that ran at that moment end as
- * step_lost when the copy is taken up. The token is not copied. Changes nothing in the original.
+ * step_lost when the copy is taken up, and what runs for the original is not touched by that. The
+ * token is not copied. Changes nothing in the original.
  */
 #ifndef SEGUE_RUNNER_BACKUP_H
 #define SEGUE_RUNNER_BACKUP_H
 
 #include "base/err.h"
 
-/* `target` must not exist, or be empty. Errors: ERR_CONFLICT (something is there), as of the store,
- * ERR_IO, ERR_NO_SPACE. */
+/* `target` must not exist, or be empty. On the disk when it succeeds; a copy that was cut short has
+ * no segue.db. Errors: ERR_CONFLICT (something is there), ERR_INVALID (it lies in the state
+ * directory), as of the store, ERR_IO, ERR_NO_SPACE. */
 int backup_make(const char *state_dir, const char *target, struct err *e);
 
 #endif

@@ -138,10 +138,11 @@ static int sweep(struct engine *engine, struct err *e)
         return found;
     }
     int removed = store_shred(engine->store, trash.run, SHRED_ROWS, e);
+    if (removed == 0)
+        engine->swept = trash.id;
     if (removed == 0 && engine->janitor) {
         char *directory = state_run_dir(engine->options.state, trash.run_uuid.text);
         janitor_remove(engine->janitor, trash.run, directory);
-        engine->swept = trash.id;
     }
     turn_due(engine);
     return removed < 0 ? -1 : 0;

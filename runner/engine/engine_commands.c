@@ -134,6 +134,7 @@ static int cancel(struct engine *engine, struct command *command, struct err *e)
             return refuse(command, &refusal);
         }
         run_queue_remove(engine->queue, known.id);
+        engine->batch_is_durable = true; /* also when what is there cannot be run and ends so */
         int opened = engine_open_run(engine, known.id, e);
         if (opened <= 0)
             return opened;

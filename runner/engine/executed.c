@@ -127,9 +127,9 @@ void executed_put_sources(const struct executed *executed, struct buf *out)
     buf_putc(out, '[');
     for (uint32_t i = 0; i < executed->submission->plan->count; i++) {
         const struct fingerprint *seen = &executed->copies[i].seen;
-        buf_printf(out, "%s[%llu,%llu,%lld,%lld,%ld]", i > 0 ? "," : "",
-                   (unsigned long long)seen->device, (unsigned long long)seen->inode,
-                   (long long)seen->size, (long long)seen->changed.tv_sec, seen->changed.tv_nsec);
+        buf_printf(out, "%s[%lld,%lld,%lld,%lld,%ld]", i > 0 ? "," : "", (long long)seen->device,
+                   (long long)seen->inode, (long long)seen->size, (long long)seen->changed.tv_sec,
+                   seen->changed.tv_nsec);
     }
     buf_putc(out, ']');
 }

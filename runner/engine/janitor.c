@@ -26,6 +26,7 @@ struct janitor {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct job *jobs, *later; /* `later`: what could not be done */
+    struct timespec retry_at; /* when `later` is due, however much comes meanwhile */
     bool is_stopping;
     void (*removed)(void *user, int64_t run);
     void *user;
@@ -69,16 +70,19 @@ static void push(struct job **list, struct job *job)
 /* Waits for work, with the mutex held; what failed is due again after a while. */
 static void wait_for_work(struct janitor *janitor)
 {
-    struct timespec until;
-
-    if (!janitor->later) {
+    if (!janitor->later)
         pthread_cond_wait(&janitor->changed, &janitor->mutex);
-        return;
-    }
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += RETRY_S;
-    if (pthread_cond_timedwait(&janitor->changed, &janitor->mutex, &until) != 0)
+    else if (pthread_cond_timedwait(&janitor->changed, &janitor->mutex, &janitor->retry_at) != 0)
         janitor->jobs = take_ptr(&janitor->later);
+}
+
+static void put_off(struct janitor *janitor, struct job *job)
+{
+    if (!janitor->later) {
+        clock_gettime(CLOCK_MONOTONIC, &janitor->retry_at);
+        janitor->retry_at.tv_sec += RETRY_S;
+    }
+    push(&janitor->later, job);
 }
 
 static void *work(void *user)
@@ -99,7 +103,7 @@ static void *work(void *user)
         if (is_done)
             job_free(job);
         else
-            push(&janitor->later, job);
+            put_off(janitor, job);
     }
     pthread_mutex_unlock(&janitor->mutex);
     return NULL;

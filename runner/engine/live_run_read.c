@@ -1,9 +1,12 @@
 /* Reading what keepers report, within the engine's transaction. */
+#include "base/fs.h"
 #include "base/mem.h"
 #include "runner/engine/janitor.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/recover.h"
 #include "runner/engine/results.h"
+
+#include <sys/stat.h>
 
 static int keep_line(struct live_attempt *attempt, const struct json *line, struct str text,
                      uint64_t offset, struct err *e)
@@ -112,16 +115,24 @@ static int take_line(struct live_attempt *attempt, struct str text, uint64_t off
     return keep_line(attempt, &line, text, offset, e);
 }
 
-/* The keeper is gone and has not said how it ended: what it left running is ended, its notebook is
- * completed from the journal. */
-static int lose_attempt(struct live_attempt *attempt, struct err *e)
+/* Its link is there for as long as something may be left. In a copy of a state directory there is
+ * none: what runs then runs for the original, and the paths in the task are the original's. */
+static bool may_have_left_something(const struct live_attempt *attempt)
 {
-    auto_buf struct buf failure = {0};
+    auto_free char *sockets = state_socket_dir(attempt->live->world->state, attempt->mark);
+    auto_free char *link = fs_join(sockets, "attempt");
+    struct stat st;
+
+    return lstat(link, &st) == 0;
+}
+
+static void end_what_is_left(struct live_attempt *attempt)
+{
+    struct janitor *janitor = attempt->live->world->janitor;
     struct err ignored;
 
     /* An engine of Docker that hangs would hang us too: the janitor, or the next start, ends the
      * container. */
-    struct janitor *janitor = attempt->live->world->janitor;
     if (attempt->launcher == LAUNCHER_DOCKER && janitor) {
         recover_notebook(attempt->directory, &ignored);
         attempt->is_left = true;
@@ -129,6 +140,16 @@ static int lose_attempt(struct live_attempt *attempt, struct err *e)
         recover_notebook(attempt->directory, &ignored);
     else
         recover_attempt(attempt->directory, attempt->mark, attempt->launcher, &ignored);
+}
+
+/* The keeper is gone and has not said how it ended: what it left running is ended, its notebook is
+ * completed from the journal. */
+static int lose_attempt(struct live_attempt *attempt, struct err *e)
+{
+    auto_buf struct buf failure = {0};
+
+    if (may_have_left_something(attempt))
+        end_what_is_left(attempt);
     live_put_failure(&failure, CAUSE_STEP_LOST, "the process that kept the step is gone");
     return end_attempt(attempt, STATUS_FAILURE, CAUSE_STEP_LOST,
                        (struct str){failure.data, failure.len}, e);

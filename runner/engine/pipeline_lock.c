@@ -7,14 +7,15 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 
-static int open_lock(const char *root, const char *key, struct err *e)
+/* `access`: O_RDWR or O_RDONLY. */
+static int open_lock(const char *root, const char *key, int access, struct err *e)
 {
     auto_free char *directory = fs_join(root, "locks");
     auto_free char *path = fs_join(directory, key);
 
     if (fs_mkdirs(directory, 0711, e) < 0)
         return -1;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, access | O_CREAT | O_CLOEXEC, 0600);
     return fd < 0 ? err_errno(e, errno, "cannot open \"%s\"", path) : fd;
 }
 
@@ -28,7 +29,7 @@ static int try_lock(int fd, const char *key, struct err *e)
 
 int pipeline_lock(const char *root, const struct uuid *key, void (*waiting)(void), struct err *e)
 {
-    auto_close int fd = open_lock(root, key->text, e);
+    auto_close int fd = open_lock(root, key->text, O_RDWR, e);
     int got = fd < 0 ? -1 : try_lock(fd, key->text, e);
 
     if (got < 0)
@@ -43,9 +44,10 @@ int pipeline_lock(const char *root, const struct uuid *key, void (*waiting)(void
     return err_set(e, ERR_CANCELLED, "stopped while another run of the pipeline was going on");
 }
 
+/* Only for reading: else whoever tries in vain would wake itself, and try again, for ever. */
 int pipeline_try_lock(const char *root, const char *key, struct err *e)
 {
-    auto_close int fd = open_lock(root, key, e);
+    auto_close int fd = open_lock(root, key, O_RDONLY, e);
     int got = fd < 0 ? -1 : try_lock(fd, key, e);
 
     if (got > 0)

@@ -17,8 +17,8 @@ int pipeline_lock(const char *root, const struct uuid *key, void (*waiting)(void
 /* The same without waiting: ERR_CONFLICT when somebody else has it. `key` as text. */
 int pipeline_try_lock(const char *root, const char *key, struct err *e);
 
-/* A descriptor that becomes readable when somebody has let go of a lock (inotify): read it empty,
- * then try again. -1: errors of the system. */
+/* A descriptor that becomes readable when somebody has let go of a lock of pipeline_lock (inotify):
+ * read it empty, then try again. -1: errors of the system. */
 int pipeline_lock_watch(const char *root, struct err *e);
 
 #endif

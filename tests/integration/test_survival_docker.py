@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from support.campaign import Campaign
+from support.campaign import ENDS, Campaign, ends_of
 from support.engine import Engine, attempts_of
 from support.segue import wait_until
 from test_docker import BASH, PYTHON, engine, second_directory  # noqa: F401
@@ -63,6 +63,10 @@ def test_engine_and_daemon_die(new_service, second_directory):  # noqa: F811
         if step["status"] == "FAILURE":
             campaign.note_hurt(uuid, step["step_uuid"], "kernel_died", "launcher_unavailable", "exit_code", "step_lost",
                                "kernel_start_failed")
-    campaign.submit()
-    campaign.check()
+    campaign.check_run(service.run(uuid), ENDS["failing"], campaign.followers[uuid].wait())
+    again = campaign.submit()
+    assert ends_of(service.wait_for_run(again, 120)) == ENDS["failing"]
+    campaign.everybody.stop()
+    service.nothing_left()
+    service.restart()  # what could not be cleared while the engine was away is left to the next start
     wait_until(lambda: not engine.containers(), 30, "containers are removed")

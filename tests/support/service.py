@@ -437,7 +437,7 @@ class Follower:
         try:
             with self.service.follow(self.run, self.after if last is None else None, last) as stream:
                 self._stream = stream
-                assert stream.status in (200, 204, 503), f"{stream.status} {stream.response.read()}"
+                assert stream.status in (200, 204, 500, 503), f"{stream.status} {stream.response.read()}"
                 self.connections += stream.status == 200
                 for frame in stream:
                     self.frames.append(frame)

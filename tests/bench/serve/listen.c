@@ -117,10 +117,6 @@ static void read_stream(struct listener *l, struct stream *s)
         l->begun++;
     }
     take(l, s, bytes, (size_t)got, wall_ms());
-    if (memmem(bytes, (size_t)got, "\r\n0\r\n\r\n", 7)) { /* the last chunk */
-        close(s->fd);
-        l->open--;
-    }
 }
 
 static int open_stream(int port, const char *request)
@@ -183,8 +179,9 @@ int main(int argc, char **argv)
     l.streams = calloc((size_t)l.count, sizeof *l.streams);
     char request[4096];
     snprintf(request, sizeof request,
-             "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", argv[2],
-             argv[3]);
+             "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer "
+             "%s\r\n\r\n",
+             argv[2], argv[3]);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!l.streams || epoll < 0)
         return 1;

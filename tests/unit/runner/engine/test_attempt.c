@@ -11,10 +11,13 @@
 #include "tests/unit/base/scratch.c"
 
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 /* --- the keeper: a real frame whose driver does what the task's `source` says --- */
 
@@ -441,6 +444,306 @@ static void sockets_are_given_to_whom_the_kernel_runs_as(void **at)
     assert_int_equal(st.st_mode & 0777, 0700);
 }
 
+/* --- taking up what an earlier engine started --- */
+
+static int adopt(struct world *world, uint64_t offset)
+{
+    struct err e;
+    int found = attempt_adopt(&world->attempt, &world->shared, world->directory,
+                              world->task.attempt_id, offset, world, &e);
+
+    if (found < 0)
+        fail_msg("%s", e.text);
+    world->lines = 0;
+    world->offset = offset;
+    buf_reset(&world->last);
+    return found;
+}
+
+/* As the engine that has started it goes, whatever has become of it. */
+static void forget(struct world *world)
+{
+    attempt_free(take_ptr(&world->attempt));
+}
+
+static uint64_t next_offset(const struct world *world)
+{
+    return world->offset + world->last.len + 1;
+}
+
+static void check_nothing_left(struct world *world)
+{
+    auto_free char *sockets = socket_dir(world);
+
+    assert_null(world->attempt);
+    assert_false(fs_exists(world->directory));
+    assert_false(fs_exists(sockets));
+    start(world, "obedient"); /* as if for the first time */
+    wait_for(world, "kernel_ready");
+}
+
+static void one_that_was_only_decided_may_be_started(void **at)
+{
+    struct world *world = *at;
+
+    assert_int_equal(adopt(world, 0), 0);
+    check_nothing_left(world);
+}
+
+static void one_that_was_only_prepared_may_be_started(void **at)
+{
+    struct world *world = *at;
+    auto_free char *sockets = socket_dir(world);
+
+    scratch_put(world->directory, TASK_FILE, "{");
+    scratch_put(world->directory, KEEPER_JOURNAL, "");
+    scratch_put(sockets, "s/shell", "");
+    assert_int_equal(adopt(world, 0), 0);
+    check_nothing_left(world);
+}
+
+static void one_whose_keeper_was_never_borne_may_be_started(void **at)
+{
+    struct world *world = *at;
+
+    scratch_put(world->directory, TASK_FILE, "{");
+    scratch_put(world->directory, KEEPER_LOCK, "");
+    assert_int_equal(adopt(world, 0), 0);
+    check_nothing_left(world);
+}
+
+static void one_that_lives_is_gone_on_with(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    uint64_t offset = next_offset(world);
+    forget(world);
+    for (int i = 0; i < 3; i++) { /* engine after engine */
+        assert_int_equal(adopt(world, offset), 1);
+        assert_false(attempt_is_gone(world->attempt));
+        read_lines(world);
+        assert_int_equal(world->lines, 0); /* that was read before */
+        forget(world);
+    }
+    assert_int_equal(adopt(world, 0), 1); /* or from the start again */
+    wait_for(world, "kernel_ready");
+    attempt_stop(world->attempt, CAUSE_TIMEOUT);
+    wait_for(world, NULL);
+    assert_int_equal(world->lines, 2);
+    assert_non_null(strstr(world->last.data, "\"timeout\""));
+}
+
+static void the_death_of_one_that_was_taken_up_is_noticed(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    pid_t pid = keeper_pid(world);
+    uint64_t offset = next_offset(world);
+    forget(world);
+    assert_int_equal(adopt(world, offset), 1);
+    kill(pid, SIGKILL);
+    wait_for(world, NULL);
+    assert_int_equal(world->lines, 0);
+}
+
+static void one_that_was_taken_up_and_is_deaf_is_killed(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "deaf");
+    wait_for(world, "kernel_ready");
+    forget(world);
+    assert_int_equal(adopt(world, 0), 1);
+    attempt_stop(world->attempt, CAUSE_CANCELLED);
+    wait_for(world, NULL);
+    assert_true(attempt_was_killed(world->attempt));
+}
+
+static void one_that_has_ended_meanwhile_is_read_to_its_end(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "chatty");
+    wait_for(world, NULL);
+    forget(world);
+    assert_int_equal(adopt(world, 0), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    read_lines(world);
+    assert_int_equal(world->lines, 5001);
+    assert_non_null(strstr(world->last.data, "kernel_ready"));
+    attempt_stop(world->attempt, CAUSE_CANCELLED); /* nobody is there: nothing */
+}
+
+static void one_that_was_killed_meanwhile_is_gone(void **at)
+{
+    struct world *world = *at;
+
+    start(world, "obedient");
+    wait_for(world, "kernel_ready");
+    uint64_t offset = next_offset(world);
+    kill(keeper_pid(world), SIGKILL);
+    wait_for(world, NULL);
+    forget(world);
+    assert_int_equal(adopt(world, offset), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    read_lines(world);
+    assert_int_equal(world->lines, 0);
+}
+
+static void a_torn_line_is_none(void **at)
+{
+    struct world *world = *at;
+
+    scratch_put(world->directory, KEEPER_LOCK, "1\n");
+    scratch_put(world->directory, KEEPER_JOURNAL,
+                "{\"n\":1,\"event\":\"output\"}\n{\"n\":2,\"event\":\"step_fin");
+    assert_int_equal(adopt(world, 0), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    read_lines(world);
+    assert_int_equal(world->lines, 1);
+    assert_non_null(strstr(world->last.data, "\"n\":1"));
+}
+
+/* It was killed before it has made its journal. */
+static void one_without_a_journal_is_gone(void **at)
+{
+    struct world *world = *at;
+
+    scratch_put(world->directory, KEEPER_LOCK, "1\n");
+    assert_int_equal(adopt(world, 0), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    read_lines(world);
+    assert_int_equal(world->lines, 0);
+}
+
+/* The number in the lock is by now that of some other process: it is not taken for the keeper. */
+static void a_number_that_means_somebody_else_is_not_the_keepers(void **at)
+{
+    struct world *world = *at;
+    auto_free char *pid = mem_printf("%d\n", getpid());
+
+    scratch_put(world->directory, KEEPER_LOCK, pid);
+    assert_int_equal(adopt(world, 0), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    attempt_stop(world->attempt, CAUSE_CANCELLED); /* does not mean us */
+}
+
+/* --- one that is just being borne --- */
+
+struct birth {
+    pthread_t thread;
+    int listen_fd, lock_fd;
+    pid_t pid; /* 0: it dies before it has begun */
+};
+
+static int listen_as_keeper(struct world *world)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    auto_free char *sockets = socket_dir(world);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct err e;
+
+    assert_int_equal(fs_mkdirs(sockets, 0755, &e), 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", sockets, KEEPER_SOCKET);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    return fd;
+}
+
+/* Its first act comes after the engine has found it with no number yet. */
+static void *be_born(void *user)
+{
+    struct birth *birth = user;
+    int client = accept(birth->listen_fd, NULL, NULL);
+    uint64_t size = 0;
+
+    if (birth->pid > 0) {
+        dprintf(birth->lock_fd, "%d\n", birth->pid);
+        (void)!send(client, &size, sizeof size, MSG_NOSIGNAL);
+    } else {
+        close(take_fd(&birth->lock_fd));
+    }
+    close(client);
+    return NULL;
+}
+
+static void start_birth(struct world *world, struct birth *birth, pid_t pid)
+{
+    auto_free char *lock = fs_join(world->directory, KEEPER_LOCK);
+    struct err e;
+
+    assert_int_equal(fs_mkdirs(world->directory, 0755, &e), 0);
+    *birth = (struct birth){
+        .listen_fd = listen_as_keeper(world), .lock_fd = fs_lock(lock, &e), .pid = pid};
+    assert_true(birth->lock_fd >= 0);
+    assert_int_equal(pthread_create(&birth->thread, NULL, be_born, birth), 0);
+}
+
+static void end_birth(struct birth *birth)
+{
+    pthread_join(birth->thread, NULL);
+    close(birth->listen_fd);
+    if (birth->lock_fd >= 0)
+        close(birth->lock_fd);
+}
+
+static void one_that_is_just_being_borne_is_waited_for(void **at)
+{
+    struct world *world = *at;
+    struct birth birth;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    start_birth(world, &birth, pid);
+    assert_int_equal(adopt(world, 0), 1);
+    assert_false(attempt_is_gone(world->attempt));
+    kill(pid, SIGKILL);
+    wait_for(world, NULL); /* it was the one that is watched */
+    waitpid(pid, NULL, 0);
+    end_birth(&birth);
+}
+
+static void one_that_dies_at_its_birth_is_gone(void **at)
+{
+    struct world *world = *at;
+    struct birth birth;
+
+    start_birth(world, &birth, 0);
+    assert_int_equal(adopt(world, 0), 1);
+    assert_true(attempt_is_gone(world->attempt));
+    end_birth(&birth);
+}
+
+/* Nothing may be started as long as somebody holds it. */
+static void one_that_is_held_by_nobody_known_cannot_be_taken_up(void **at)
+{
+    static const char *const numbers[] = {"", "999999999\n"};
+    struct world *world = *at;
+    auto_free char *sockets = socket_dir(world), *lock = fs_join(world->directory, KEEPER_LOCK);
+
+    scratch_put(sockets, "s/shell", "");
+    for (size_t i = 0; i < 2; i++) {
+        struct err e;
+        scratch_put(world->directory, KEEPER_LOCK, numbers[i]);
+        auto_close int lock_fd = fs_lock(lock, &e);
+        assert_true(lock_fd >= 0);
+        assert_int_equal(attempt_adopt(&world->attempt, &world->shared, world->directory,
+                                       world->task.attempt_id, 0, world, &e),
+                         -1);
+        assert_int_equal(e.code, ERR_UNAVAILABLE);
+        assert_null(world->attempt);
+        assert_true(fs_exists(lock));
+        assert_true(fs_exists(sockets));
+    }
+}
+
 static void marks_differ_and_fit(void **at)
 {
     char marks[200][11];
@@ -476,6 +779,20 @@ int main(int argc, char **argv)
         TEST(a_nursery_that_is_gone_for_good_is_told),
         TEST(a_keeper_that_nobody_knows_of_does_not_live_on),
         TEST(sockets_are_given_to_whom_the_kernel_runs_as),
+        TEST(one_that_was_only_decided_may_be_started),
+        TEST(one_that_was_only_prepared_may_be_started),
+        TEST(one_whose_keeper_was_never_borne_may_be_started),
+        TEST(one_that_lives_is_gone_on_with),
+        TEST(the_death_of_one_that_was_taken_up_is_noticed),
+        TEST(one_that_was_taken_up_and_is_deaf_is_killed),
+        TEST(one_that_has_ended_meanwhile_is_read_to_its_end),
+        TEST(one_that_was_killed_meanwhile_is_gone),
+        TEST(a_torn_line_is_none),
+        TEST(one_without_a_journal_is_gone),
+        TEST(a_number_that_means_somebody_else_is_not_the_keepers),
+        TEST(one_that_is_just_being_borne_is_waited_for),
+        TEST(one_that_dies_at_its_birth_is_gone),
+        TEST(one_that_is_held_by_nobody_known_cannot_be_taken_up),
         TEST(marks_differ_and_fit),
     };
 

@@ -349,6 +349,119 @@ static void nothing_is_nothing_to_free(void **state)
     executed_free(NULL);
 }
 
+/* --- taken up by another engine --- */
+
+/* As of an engine that comes later: knows what the sources looked like at the start. */
+static struct executed *taken_up(const struct world *world, const struct submission *submission,
+                                 const char *sources)
+{
+    struct executed *executed = executed_new(submission, world->run_dir);
+
+    executed_take_sources(executed, sources);
+    return executed;
+}
+
+static void what_was_changed_between_engines_is_noticed(void **state)
+{
+    static void (*const rows[])(const char *path) = {write_longer, write_same_length, replace,
+                                                     take_away};
+    struct world *world = *state;
+    auto_free char *source = fs_join(world->dir, "a.ipynb");
+
+    for (size_t i = 0; i <= sizeof rows / sizeof *rows; i++) {
+        scratch_put(world->dir, "a.ipynb", "source a");
+        auto_submission struct submission *submission =
+            in_place(world, "{'steps':{'s0':{'file_path':'s.sh'},'s1':{'file_path':'a.ipynb'}}}");
+        auto_buf struct buf sources = {0};
+        struct executed *first = executed_new(submission, world->run_dir);
+        struct err e;
+        bool is_changed = i < sizeof rows / sizeof *rows;
+        executed_put_sources(first, &sources);
+        execute(first, 1, "executed");
+        executed_free(first);
+        if (is_changed)
+            rows[i](source);
+        struct executed *executed = taken_up(world, submission, sources.data);
+        assert_int_equal(executed_deliver(executed, 1, &e), is_changed ? -1 : 0);
+        if (is_changed)
+            assert_int_equal(e.code, ERR_CONFLICT);
+        else
+            check_content(world->dir, "a.ipynb", "executed");
+        executed_free(executed);
+    }
+}
+
+/* The engine before has delivered it, and could not note that any more. */
+static void what_was_delivered_already_is_no_conflict(void **state)
+{
+    struct world *world = *state;
+    auto_submission struct submission *submission = in_place(world, ONE);
+    auto_buf struct buf sources = {0};
+    struct executed *first = executed_new(submission, world->run_dir);
+    struct err e;
+
+    executed_put_sources(first, &sources);
+    execute(first, 0, "executed");
+    assert_int_equal(executed_deliver(first, 0, &e), 0);
+    executed_free(first);
+    struct executed *second = taken_up(world, submission, sources.data);
+    if (executed_deliver(second, 0, &e) < 0)
+        fail_msg("%s", e.text);
+    check_content(world->dir, "a.ipynb", "executed");
+    executed_free(second);
+}
+
+/* What a step has delivered is not somebody else's work for a later step of a later engine. */
+static void deliveries_are_remembered_by_the_next_engine(void **state)
+{
+    struct world *world = *state;
+    auto_submission struct submission *submission =
+        in_place(world, "{'steps':{'s1':{'file_path':'a.ipynb'},'s2':{'file_path':'./a.ipynb'}}}");
+    auto_buf struct buf sources = {0};
+    struct executed *first = executed_new(submission, world->run_dir);
+    struct err e;
+
+    execute(first, 0, "executed once");
+    assert_int_equal(executed_deliver(first, 0, &e), 0);
+    executed_put_sources(first, &sources);
+    execute(first, 1, "executed twice");
+    executed_free(first);
+    struct executed *second = taken_up(world, submission, sources.data);
+    if (executed_deliver(second, 1, &e) < 0)
+        fail_msg("%s", e.text);
+    check_content(world->dir, "a.ipynb", "executed twice");
+    executed_free(second);
+}
+
+static void sources_that_say_nothing_change_nothing(void **state)
+{
+    static const char *const rows[] = {"", "[", "{}", "[]"};
+    struct world *world = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        auto_submission struct submission *submission = in_place(world, ONE);
+        struct executed *executed = taken_up(world, submission, rows[i]);
+        struct err e;
+        execute(executed, 0, rows[i]);
+        assert_int_equal(executed_deliver(executed, 0, &e), 0);
+        executed_free(executed);
+    }
+}
+
+/* More than there are steps: the rest means nobody. */
+static void too_many_sources_are_no_danger(void **state)
+{
+    struct world *world = *state;
+    auto_submission struct submission *submission = in_place(world, ONE);
+    struct executed *executed = taken_up(world, submission, "[[1,2,3,4,5,6,7],[1],[],7,[9]]");
+    struct err e;
+
+    execute(executed, 0, "executed");
+    assert_int_equal(executed_deliver(executed, 0, &e), -1);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    executed_free(executed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -368,6 +481,11 @@ int main(void)
         TEST(a_run_is_not_taken_for_somebody_else),
         TEST(the_output_gets_its_copy_although_the_source_was_changed),
         TEST(nothing_is_nothing_to_free),
+        TEST(what_was_changed_between_engines_is_noticed),
+        TEST(what_was_delivered_already_is_no_conflict),
+        TEST(deliveries_are_remembered_by_the_next_engine),
+        TEST(sources_that_say_nothing_change_nothing),
+        TEST(too_many_sources_are_no_danger),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

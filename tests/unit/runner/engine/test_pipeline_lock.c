@@ -4,6 +4,7 @@
 
 #include "tests/unit/base/scratch.c"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -297,6 +298,56 @@ static void never_two_at_a_time(void **state)
     assert_int_equal(fixture->shared->visits, VISITORS * VISITS);
 }
 
+/* ---- without waiting, as a service does ---- */
+
+static void trying_does_not_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err e = {0};
+    int first = pipeline_lock(fixture->root, &fixture->key, on_waiting, &e);
+
+    assert_true(first >= 0);
+    assert_int_equal(pipeline_try_lock(fixture->root, fixture->key.text, &e), -1);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    close(first);
+    int second = pipeline_try_lock(fixture->root, fixture->key.text, &e);
+    assert_true(second >= 0);
+    assert_int_equal(pipeline_try_lock(fixture->root, fixture->key.text, &e), -1);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    close(second);
+    assert_int_equal(waiting_calls, 0);
+}
+
+static bool has_news(int fd)
+{
+    struct pollfd waits = {fd, POLLIN, 0};
+    char notes[4096];
+    bool found = poll(&waits, 1, 0) == 1;
+
+    while (found && read(fd, notes, sizeof notes) > 0)
+        ;
+    return found;
+}
+
+/* Letting go is told; trying in vain is not, for it would have whoever tries woken by himself. */
+static void letting_go_is_told_and_trying_is_not(void **state)
+{
+    struct fixture *fixture = *state;
+    struct err e = {0};
+    auto_close int watch = pipeline_lock_watch(fixture->root, &e);
+
+    assert_true(watch >= 0);
+    int fd = pipeline_lock(fixture->root, &fixture->key, on_waiting, &e);
+    assert_true(fd >= 0);
+    assert_false(has_news(watch));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pipeline_try_lock(fixture->root, fixture->key.text, &e), -1);
+    assert_false(has_news(watch));
+    close(fd);
+    assert_true(has_news(watch));
+    assert_false(has_news(watch));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -310,6 +361,8 @@ int main(void)
         TEST(death_lets_the_next_one_in),
         TEST(signal_ends_the_waiting),
         TEST(never_two_at_a_time),
+        TEST(trying_does_not_wait),
+        TEST(letting_go_is_told_and_trying_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@
 /* --- rows: what is done, in words, and which runs begin ---
  *
  * "i7:k" interactive run 7 waits, wanting k; "b7" one in the background; "I7:k", "B7" goes on
- * already; "-7" is removed; "?" asks for all that may begin, which are appended to what comes out.
+ * already; "-7" is removed; "<7" is given back, "*": what was given back may be had again; "?" asks
+ * for all that may begin, which are appended to what comes out.
  */
 
 static void add(struct run_queue *queue, const char *word)
@@ -52,6 +53,10 @@ static void play(struct run_queue *queue, const char *text, char *out)
             begin_all(queue, out);
         else if (*word == '-')
             run_queue_remove(queue, atoll(word + 1));
+        else if (*word == '<')
+            run_queue_give_back(queue, atoll(word + 1));
+        else if (*word == '*')
+            run_queue_try_keys(queue);
         else
             add(queue, word);
     }
@@ -87,6 +92,12 @@ static void runs_begin_when_it_is_their_turn(void **state)
         {"more found running than may", 1, 1, "I1 I2 i3 ? -1 ? -2 ?", "| | 3 | "},
         {"running are found after waiting ones", 9, 9, "i1:a I2:a i3:b ? -2 ?", "3 | 1 | "},
         {"one that came later and may before", 1, 1, "i1:a ? i2:a i3:b -1 ? -2 ?", "1 | 2 | 3 | "},
+        {"given back, it waits", 9, 9, "i1:a ? <1 ? * ?", "1 | | 1 | "},
+        {"... with the others of its key", 9, 9, "i1:a i2:a i3:b ? <1 ? * ? -1 ?",
+         "1 3 | | 1 | 2 | "},
+        {"... and leaves its place to others", 1, 1, "i1:a i2:b ? <1 ? -2 * ?", "1 | 2 | 1 | "},
+        {"given back and given up", 9, 9, "i1:a i2:a ? <1 -1 ? * ?", "1 | | 2 | "},
+        {"come while its key is elsewhere", 9, 9, "i1:a ? <1 i2:a ? -1 * ?", "1 | | 2 | "},
         {"emptied and filled again", 1, 1, "i1 -1 i2 ? -2 i3 ? -3 ?", "2 | 3 | | "},
     };
 
@@ -119,6 +130,23 @@ static void it_counts_and_knows_who_waits(void **state)
     assert_true(run_queue_is_waiting(queue, 3));
     assert_false(run_queue_is_waiting(queue, 4)); /* goes on */
     assert_false(run_queue_is_waiting(queue, 9));
+    run_queue_free(queue);
+}
+
+static void it_knows_what_each_wants(void **state)
+{
+    struct run_queue *queue = run_queue_new((uint32_t[]){1, 1});
+    char out[50] = "";
+
+    (void)state;
+    play(queue, "i1:a i2 b3:c ? <1 -3", out);
+    assert_string_equal(run_queue_key(queue, 1), "a");
+    assert_null(run_queue_key(queue, 2));
+    assert_null(run_queue_key(queue, 3));
+    assert_null(run_queue_key(queue, 9));
+    assert_true(run_queue_is_waiting(queue, 1));
+    assert_int_equal(run_queue_waiting(queue, RUN_INTERACTIVE), 2);
+    assert_int_equal(run_queue_running(queue, RUN_INTERACTIVE), 0);
     run_queue_free(queue);
 }
 
@@ -295,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_begin_when_it_is_their_turn),
         cmocka_unit_test(it_counts_and_knows_who_waits),
+        cmocka_unit_test(it_knows_what_each_wants),
         cmocka_unit_test(classes_have_names),
         cmocka_unit_test(it_does_what_a_plain_list_does),
         cmocka_unit_test(ten_thousand_wait),

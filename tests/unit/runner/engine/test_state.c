@@ -158,6 +158,86 @@ static void many_start_at_once(void **at)
     }
 }
 
+/* --- the state of a service --- */
+
+static struct state opened(const char *root)
+{
+    struct state state;
+    struct err e;
+
+    if (state_open(&state, root, &e) < 0)
+        fail_msg("%s", e.text);
+    return state;
+}
+
+static void a_service_has_the_root_itself(void **at)
+{
+    auto_free char *root = fs_join(*at, "new/state");
+    struct state state = opened(root);
+    auto_free char *data = state_data_dir(&state), *runs = fs_join(root, "runs");
+    auto_free char *marks = fs_join(root, "k");
+
+    assert_string_equal(state.dir, root);
+    assert_string_equal(state.root, root);
+    assert_true(fs_exists(data) && fs_exists(runs) && fs_exists(marks));
+    state_close(&state);
+}
+
+static void its_id_stays_the_same(void **at)
+{
+    struct state first = opened(*at);
+    struct uuid id = first.id;
+
+    assert_true(uuid_is_valid(id.text));
+    state_close(&first);
+    for (int i = 0; i < 2; i++) {
+        struct state again = opened(*at);
+        assert_string_equal(again.id.text, id.text);
+        state_close(&again);
+    }
+    /* One that is none is replaced, once. */
+    scratch_put(*at, "id", "who am I");
+    struct state second = opened(*at);
+    assert_true(uuid_is_valid(second.id.text));
+    id = second.id;
+    state_close(&second);
+    struct state third = opened(*at);
+    assert_string_equal(third.id.text, id.text);
+    state_close(&third);
+}
+
+static void only_one_service_has_it(void **at)
+{
+    struct state first = opened(*at), second;
+    struct err e;
+
+    assert_int_equal(state_open(&second, *at, &e), -1);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "another service"));
+    assert_non_null(strstr(e.text, *at));
+    assert_int_equal(second.lock_fd, -1);
+    struct state command = created(*at); /* a run of the command line beside it is fine */
+    state_close(&command);
+    state_close(&first);
+    struct state third = opened(*at);
+    state_close(&third);
+}
+
+static void a_root_too_long_for_sockets_is_refused(void **at)
+{
+    for (size_t over = 0; over <= 1; over++) {
+        auto_free char *root = mem_zalloc(LIMIT_STATE_PATH + over + 1);
+        int base = snprintf(root, LIMIT_STATE_PATH + over + 1, "%s/", (const char *)*at);
+        memset(root + base, 'x', LIMIT_STATE_PATH + over - (size_t)base);
+        struct state state;
+        struct err e;
+        assert_int_equal(state_open(&state, root, &e), over ? -1 : 0);
+        if (over)
+            assert_int_equal(e.code, ERR_LIMIT);
+        state_close(&state);
+    }
+}
+
 /* --- where the root is --- */
 
 static void check_root(const char *expected)
@@ -226,6 +306,10 @@ int main(void)
         TEST(a_path_that_leaves_no_room_for_sockets_is_refused),
         TEST(a_root_that_cannot_be_made_is_told),
         TEST(many_start_at_once),
+        TEST(a_service_has_the_root_itself),
+        TEST(its_id_stays_the_same),
+        TEST(only_one_service_has_it),
+        TEST(a_root_too_long_for_sockets_is_refused),
         TEST(the_root_is_where_it_was_asked_for),
         TEST(else_it_depends_on_who_asks),
     };

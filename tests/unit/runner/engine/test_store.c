@@ -743,6 +743,443 @@ static void damaged_pages_are_reported(void **state)
     assert_non_null(strstr(text, "is damaged"));
 }
 
+/* ---- what a run is started from ---- */
+
+static int copy_frozen(void *data, const struct store_run *run, const struct store_frozen *frozen,
+                       struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%s %s ", run->uuid, frozen->environments);
+    buf_put(data, frozen->definition.text, frozen->definition.len);
+    return 7;
+}
+
+static void what_a_run_is_started_from_comes_back_to_the_byte(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+    const char *head = "11111111-0000-4000-8000-000000000000 [{\"name\":\"\"}] ";
+    struct err ignored;
+
+    assert_int_equal(store_frozen(f->store, f->run, copy_frozen, &got, &ignored), 7);
+    assert_int_equal(got.len, strlen(head) + a_frozen.definition.len);
+    assert_memory_equal(got.data, head, strlen(head));
+    assert_memory_equal(got.data + strlen(head), a_frozen.definition.text, a_frozen.definition.len);
+    REFUSED(ERR_NOT_FOUND, store_frozen(f->store, 99, copy_frozen, &got, e));
+}
+
+static void sources_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    auto_buf struct buf got = {0};
+
+    OK(store_sources(f->store, f->run, &got, e));
+    assert_int_equal(got.len, 0); /* none */
+    OK(store_begin(f->store, e));
+    OK(store_set_sources(f->store, f->run, "[[1]]", e));
+    OK(store_set_sources(f->store, f->run, "[[2]]", e)); /* the newest counts */
+    OK(store_commit(f->store, STORE_LAZY, e));
+    reopen(f);
+    OK(store_sources(f->store, f->run, &got, e));
+    assert_string_equal(buf_text(&got), "[[2]]");
+}
+
+/* ---- keys of requests ---- */
+
+static void check_request(struct fixture *f, const char *key, const char *digest, const char *uuid)
+{
+    char got[65] = "";
+    struct uuid run = {0};
+    struct err ignored;
+
+    assert_int_equal(store_request(f->store, key, got, &run, &ignored), digest != NULL);
+    assert_string_equal(got, digest ? digest : "");
+    assert_string_equal(run.text, digest ? uuid : "");
+}
+
+static void requests_are_known_by_their_keys(void **state)
+{
+    struct fixture *f = *state;
+    const char *digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    check_request(f, "key", NULL, NULL);
+    OK(store_begin(f->store, e));
+    OK(store_add_request(f->store, "key", digest, f->run, e));
+    REFUSED(ERR_CONFLICT, store_add_request(f->store, "key", "other", f->run, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    reopen(f);
+    check_request(f, "key", digest, a_run.uuid);
+    check_request(f, "Key", NULL, NULL); /* they are bytes */
+    check_request(f, "' OR 1=1 --", NULL, NULL);
+}
+
+/* ---- whose turn it is ---- */
+
+static void check_place(struct fixture *f, int64_t id, const struct store_run *like,
+                        uint32_t position, const char *waiting_for)
+{
+    struct store_run run = *like;
+    struct store_place place;
+
+    run.id = id;
+    OK(store_place(f->store, &run, &place, e));
+    assert_int_equal(place.position, position);
+    assert_string_equal(place.waiting_for.text, waiting_for);
+}
+
+static void runs_that_wait_have_a_place(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run run = a_run;
+    const char *uuids[] = {a_run.uuid, "r2", "r3", "r4", "r5", "r6"};
+    const struct {
+        const char *project, *pipeline, *job;
+    } rows[] = {{"/projects/one", "p2", ""},
+                {"/projects/two", "p1", ""},
+                {"/projects/one", "p1", "job"},
+                {"/projects/one", "p1", ""},
+                {"/projects/one", "p1", "job"}};
+
+    for (unsigned i = 0; i < 5; i++) {
+        run.uuid = uuids[i + 1];
+        run.project = rows[i].project;
+        run.pipeline_uuid = rows[i].pipeline;
+        run.job_uuid = rows[i].job;
+        add_run(f->store, &run);
+    }
+    run = a_run;
+    check_place(f, 1, &run, 1, "");
+    check_place(f, 5, &run, 4, a_run.uuid); /* the same project and pipeline, and no job's */
+    run.pipeline_uuid = "p2";
+    check_place(f, 2, &run, 2, "");
+    run = a_run;
+    run.project = "/projects/two";
+    check_place(f, 3, &run, 3, "");
+    run = a_run;
+    run.job_uuid = "job";
+    check_place(f, 4, &run, 1, "");
+    check_place(f, 6, &run, 2, "");
+    /* One that goes on takes no place, but is waited for; one that has ended is not. */
+    run = a_run;
+    OK(store_begin(f->store, e));
+    OK(store_set_run(f->store, 1, STATUS_STARTED, CAUSE_NONE, 5, 0, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    check_place(f, 5, &run, 3, a_run.uuid);
+    OK(store_begin(f->store, e));
+    OK(store_set_run(f->store, 1, STATUS_SUCCESS, CAUSE_NONE, 5, 6, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    check_place(f, 5, &run, 3, "");
+}
+
+static void no_place_is_counted_beyond_the_last(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run run = a_run;
+
+    for (int i = 2; i <= STORE_PLACE_MAX + 5; i++) {
+        char uuid[16];
+        snprintf(uuid, sizeof uuid, "r%d", i);
+        run.uuid = uuid;
+        add_run(f->store, &run);
+    }
+    check_place(f, STORE_PLACE_MAX - 1, &run, STORE_PLACE_MAX - 1, a_run.uuid);
+    check_place(f, STORE_PLACE_MAX, &run, STORE_PLACE_MAX, a_run.uuid);
+    check_place(f, STORE_PLACE_MAX + 5, &run, STORE_PLACE_MAX, a_run.uuid);
+}
+
+/* ---- the newest event ---- */
+
+static void the_newest_event_is_known(void **state)
+{
+    struct fixture *f = *state;
+    int64_t id = -1;
+
+    OK(store_last_event(f->store, &id, e));
+    assert_int_equal(id, 0);
+    OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    OK(store_last_event(f->store, &id, e));
+    assert_int_equal(id, 3);
+}
+
+/* ---- deleting ---- */
+
+/* Everything that a run may leave in the file. */
+static int64_t add_full_run(struct fixture *f, const char *uuid)
+{
+    struct store_run run = a_run;
+    struct store_attempt attempt = {.step = 0, .attempt = 1, .mark = "m"};
+    auto_free char *key = mem_printf("key of %s", uuid);
+
+    run.uuid = uuid;
+    int64_t id = add_run(f->store, &run);
+    OK(try_batch(f->store, id, STORE_LAZY, e));
+    OK(store_begin(f->store, e));
+    OK(store_add_attempt(f->store, id, &attempt, e));
+    OK(store_set_sources(f->store, id, "[]", e));
+    OK(store_add_request(f->store, key, "digest", id, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    return id;
+}
+
+static int64_t count_rows(struct fixture *f, int64_t run)
+{
+    static const char *const tables[] = {"steps",  "attempts", "events",
+                                         "frozen", "sources",  "requests"};
+    sqlite3 *db = NULL;
+    int64_t count = 0;
+
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+        auto_free char *sql =
+            mem_printf("SELECT count(*) FROM %s WHERE run=%lld", tables[i], (long long)run);
+        sqlite3_stmt *statement = NULL;
+        assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+        count += sqlite3_column_int64(statement, 0);
+        sqlite3_finalize(statement);
+    }
+    sqlite3_close(db);
+    return count;
+}
+
+static int64_t delete_run(struct fixture *f, int64_t run, const char *uuid)
+{
+    int64_t id = 0;
+
+    OK(store_begin(f->store, e));
+    OK(store_delete_run(f->store, run, uuid, 1700000002000, &id, e));
+    OK(store_commit(f->store, STORE_DURABLE, e));
+    return id;
+}
+
+static int shred(struct fixture *f, int64_t run, uint32_t limit)
+{
+    struct err why = {0};
+
+    OK(store_begin(f->store, e));
+    int removed = store_shred(f->store, run, limit, &why);
+    OK(store_commit(f->store, STORE_LAZY, e));
+    return removed;
+}
+
+static const char GONE[] = "22222222-0000-4000-8000-000000000000";
+
+static void a_deleted_run_is_in_no_list(void **state)
+{
+    struct fixture *f = *state;
+    int64_t run = add_full_run(f, GONE);
+    auto_buf struct buf got = {0};
+    struct store_trash trash = {0};
+    struct err ignored;
+
+    int64_t event = delete_run(f, run, GONE);
+    OK(store_runs(f->store, &(struct store_filter){0}, list_run, &got, e));
+    assert_string_equal(buf_text(&got), "1 ");
+    REFUSED(ERR_NOT_FOUND, store_run(f->store, GONE, list_run, &got, e));
+    REFUSED(ERR_NOT_FOUND, store_frozen(f->store, run, copy_frozen, &got, e));
+    check_request(f, "key of 22222222-0000-4000-8000-000000000000", NULL, NULL);
+    buf_reset(&got);
+    OK(store_events_after(f->store, event - 1, run, 10, copy_event, &got, e));
+    auto_free char *expected =
+        mem_printf("%lld  '' run_deleted -1 0 1700000002000 '' '' 0 '{\"run_uuid\":\"%s\"}' 0+0;",
+                   (long long)event, GONE);
+    assert_string_equal(buf_text(&got), expected);
+    assert_int_equal(store_next_trash(f->store, 0, &trash, &ignored), 1);
+    assert_int_equal(trash.run, run);
+    assert_string_equal(trash.run_uuid.text, GONE);
+    assert_int_equal(store_next_trash(f->store, trash.id, &trash, &ignored), 0);
+}
+
+static void it_is_shredded_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    int64_t run = add_full_run(f, GONE);
+    struct store_trash trash;
+    struct err ignored;
+
+    for (int i = 0; i < 3; i++)
+        OK(try_batch(f->store, run, STORE_LAZY, e));
+    add_full_run(f, "r3");
+    int64_t others = count_rows(f, 1) + count_rows(f, 3);
+    delete_run(f, run, GONE);
+    assert_int_equal(shred(f, run, 5), 5);
+    reopen(f); /* whoever comes next goes on */
+    assert_int_equal(shred(f, run, 5), 5);
+    assert_int_equal(shred(f, run, 5), 2);
+    assert_int_equal(shred(f, run, 5), 0);
+    assert_int_equal(shred(f, run, 5), 0);
+    assert_int_equal(count_rows(f, run), 1); /* run_deleted */
+    assert_int_equal(count_rows(f, 1) + count_rows(f, 3), others);
+    assert_int_equal(store_next_trash(f->store, 0, &trash, &ignored), 1);
+    OK(store_begin(f->store, e));
+    OK(store_forget_trash(f->store, run, e));
+    OK(store_forget_trash(f->store, run, e)); /* twice is fine */
+    OK(store_commit(f->store, STORE_LAZY, e));
+    assert_int_equal(store_next_trash(f->store, 0, &trash, &ignored), 0);
+}
+
+static void numbers_of_deleted_runs_are_never_given_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t run = add_full_run(f, GONE);
+    struct store_run again = a_run;
+
+    delete_run(f, run, GONE);
+    while (shred(f, run, 100) > 0)
+        ;
+    reopen(f);
+    again.uuid = GONE;
+    assert_int_equal(add_run(f->store, &again), run + 1);
+}
+
+/* ---- a copy ---- */
+
+static void a_copy_is_the_database_as_of_now(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/copy.db", f->dir);
+    auto_buf struct buf got = {0};
+    auto_store struct store *copy = NULL;
+    struct stat info;
+
+    OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    OK(store_copy(f->store, path, e));
+    OK(try_batch(f->store, f->run, STORE_LAZY, e));
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    OK(store_open(path, STORE_WRITE, &copy, e));
+    assert_int_equal(events_in(copy), 3);
+    OK(store_run(copy, a_run.uuid, list_run, &got, e));
+    assert_string_equal(buf_text(&got), "1 ");
+    OK(try_batch(copy, f->run, STORE_DURABLE, e)); /* it can be gone on with */
+    assert_int_equal(events_in(copy), 6);
+    REFUSED(ERR_IO, store_copy(f->store, f->path, e)); /* over nothing that is there */
+    assert_int_equal(events_in(f->store), 6);
+}
+
+static void a_probe_tells_whether_it_can_be_written(void **state)
+{
+    struct fixture *f = *state;
+
+    OK(store_begin(f->store, e));
+    OK(store_probe(f->store, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    disk.fail_write = 1;
+    disk.fail_code = SQLITE_FULL;
+    disk.writes = 0;
+    OK(store_begin(f->store, e));
+    OK(store_probe(f->store, e));
+    REFUSED(ERR_NO_SPACE, store_commit(f->store, STORE_LAZY, e));
+    store_rollback(f->store);
+    memset(&disk, 0, sizeof disk);
+    reopen(f);
+}
+
+/* ---- older files ---- */
+
+/* As version 1 made it. */
+static const char version_1[] =
+    "CREATE TABLE runs("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL UNIQUE, status TEXT NOT NULL,"
+    " cause TEXT NOT NULL, created_time INTEGER NOT NULL, started_time INTEGER NOT NULL,"
+    " finished_time INTEGER NOT NULL, step_count INTEGER NOT NULL, project TEXT NOT NULL,"
+    " pipeline_path TEXT NOT NULL, pipeline_uuid TEXT NOT NULL, pipeline_name TEXT NOT NULL,"
+    " run_type TEXT NOT NULL, job_uuid TEXT NOT NULL, rerun_of TEXT NOT NULL,"
+    " images TEXT NOT NULL, options TEXT NOT NULL, uuids TEXT NOT NULL,"
+    " parameters TEXT NOT NULL, definition BLOB NOT NULL);"
+    "CREATE INDEX runs_open ON runs(id) WHERE finished_time=0;"
+    "CREATE INDEX runs_status ON runs(status);"
+    "CREATE INDEX runs_project ON runs(project);"
+    "CREATE INDEX runs_pipeline ON runs(pipeline_uuid);"
+    "CREATE INDEX runs_job ON runs(job_uuid) WHERE job_uuid<>'';"
+    "CREATE TABLE steps("
+    " run INTEGER NOT NULL, step INTEGER NOT NULL, status TEXT NOT NULL, cause TEXT NOT NULL,"
+    " attempt INTEGER NOT NULL, cells_total INTEGER NOT NULL, cells_done INTEGER NOT NULL,"
+    " started_time INTEGER NOT NULL, finished_time INTEGER NOT NULL, uuid TEXT NOT NULL,"
+    " title TEXT NOT NULL, file_path TEXT NOT NULL, failure TEXT NOT NULL,"
+    " PRIMARY KEY(run, step)) WITHOUT ROWID;"
+    "CREATE TABLE attempts("
+    " run INTEGER NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " mark TEXT NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY(run, step, attempt)) WITHOUT ROWID;"
+    "CREATE TABLE events("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, step INTEGER, attempt INTEGER,"
+    " time INTEGER NOT NULL, event TEXT NOT NULL, status TEXT, cause TEXT, retry_at INTEGER,"
+    " offset INTEGER, length INTEGER, payload TEXT);"
+    "CREATE INDEX events_run ON events(run);"
+    "CREATE INDEX events_state ON events(run) WHERE length IS NULL;"
+    "PRAGMA user_version=1;"
+    "INSERT INTO runs VALUES(41, 'old', 'SUCCESS', '', 10, 11, 12, 1, '/projects/one', 'p.json',"
+    " 'p1', 'First', 'full', '', '', '{}', '{}', '[]', '{}', CAST('{\"steps\": {}}' AS BLOB));"
+    "INSERT INTO steps VALUES(41, 0, 'SUCCESS', '', 1, 2, 2, 11, 12, 's', 'T', 't.ipynb', '');"
+    "INSERT INTO attempts VALUES(41, 0, 1, 'mark', 77);"
+    "INSERT INTO events VALUES(5, 41, NULL, NULL, 10, 'run_queued', NULL, NULL, NULL, NULL, NULL,"
+    " NULL);"
+    "INSERT INTO events VALUES(6, 41, 0, 1, 11, 'output', NULL, NULL, NULL, 0, 77, NULL);";
+
+static void a_file_of_version_1_is_brought_up_to_date(void **state)
+{
+    struct fixture *f = *state;
+    auto_free char *path = mem_printf("%s/old.db", f->dir);
+    auto_buf struct buf got = {0};
+    auto_store struct store *store = NULL;
+    struct store *reader = NULL;
+    struct store_attempt attempt;
+    struct err ignored;
+
+    raw(path, version_1);
+    const char *text = REFUSED(ERR_INVALID, store_open(path, STORE_READ, &reader, e));
+    assert_non_null(strstr(text, "version 1"));
+    OK(store_open(path, STORE_WRITE, &store, e));
+    OK(store_runs(store, &(struct store_filter){0}, copy_run, &got, e));
+    assert_string_equal(buf_text(&got), "41 old /projects/one p.json p1 First full [] {} {} {} "
+                                        "||SUCCESS  10 11 12 1;");
+    buf_reset(&got);
+    assert_int_equal(store_frozen(store, 41, copy_frozen, &got, &ignored), 7);
+    assert_non_null(strstr(buf_text(&got), " {\"steps\": {}}"));
+    buf_reset(&got);
+    OK(store_steps(store, 41, copy_step, &got, e));
+    assert_string_equal(buf_text(&got), "0 s T t.ipynb SUCCESS  1 2 2 11 12 ;");
+    OK(store_attempt(store, 41, 0, 1, &attempt, e));
+    assert_int_equal(attempt.offset, 77);
+    assert_int_equal(events_in(store), 2);
+    assert_int_equal(add_run(store, &a_run), 42);
+    OK(try_batch(store, 42, STORE_DURABLE, e));
+    OK(store_open(path, STORE_READ, &reader, e)); /* now it can be read */
+    store_close(reader);
+}
+
+/* Whichever write fails: it is a file of version 1, or one of today. */
+static void an_update_that_fails_leaves_the_file_as_it_was(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned n = 1;; n++) {
+        auto_free char *path = mem_printf("%s/old-%u.db", f->dir, n);
+        auto_buf struct buf got = {0};
+        auto_store struct store *store = NULL;
+        struct err why, ignored;
+        raw(path, version_1);
+        memset(&disk, 0, sizeof disk);
+        disk.fail_write = n;
+        disk.fail_code = SQLITE_FULL;
+        int result = store_open(path, STORE_WRITE, &store, &why);
+        bool reached = disk.writes >= n;
+        store_close(take_ptr(&store));
+        memset(&disk, 0, sizeof disk);
+        if (result < 0)
+            assert_int_equal(why.code, ERR_NO_SPACE);
+        OK(store_open(path, STORE_WRITE, &store, e));
+        assert_int_equal(store_frozen(store, 41, copy_frozen, &got, &ignored), 7);
+        assert_non_null(strstr(buf_text(&got), " {\"steps\": {}}"));
+        assert_int_equal(events_in(store), 2);
+        if (!reached) {
+            assert_int_equal(result, 0);
+            assert_true(n > 3); /* else this has tested nothing */
+            return;
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -772,6 +1209,19 @@ int main(void)
         TEST(reader_makes_and_changes_no_file),
         TEST(damaged_header_is_refused),
         TEST(damaged_pages_are_reported),
+        TEST(what_a_run_is_started_from_comes_back_to_the_byte),
+        TEST(sources_are_kept),
+        TEST(requests_are_known_by_their_keys),
+        TEST(runs_that_wait_have_a_place),
+        TEST(no_place_is_counted_beyond_the_last),
+        TEST(the_newest_event_is_known),
+        TEST(a_deleted_run_is_in_no_list),
+        TEST(it_is_shredded_in_pieces),
+        TEST(numbers_of_deleted_runs_are_never_given_again),
+        TEST(a_copy_is_the_database_as_of_now),
+        TEST(a_probe_tells_whether_it_can_be_written),
+        TEST(a_file_of_version_1_is_brought_up_to_date),
+        TEST(an_update_that_fails_leaves_the_file_as_it_was),
     };
     return cmocka_run_group_tests(tests, faulty_disk_install, NULL);
 }
