@@ -48,6 +48,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=t
 FUZZ    := $(patsubst tests/fuzz/%.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz tests/faults tests/bench/serve, \
                                  $(at)/*.c $(at)/*.h)))
+DOCKER_TESTS := $(wildcard tests/integration/test_*docker.py) tests/integration/test_compose.py
 VENV := build/venv
 PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/python -m pytest \
          -c tests/pytest.ini -p support.loud_skips --junitxml=build/results/$@.xml
@@ -111,6 +112,9 @@ install: ## the release into PREFIX=/usr/local, below DESTDIR
 	rm -rf "$(DESTDIR)$(PREFIX)/share/segue/python"
 	cd runner/sdk/python && find . -name '*.py' -exec \
 	    install -D -m 644 '{}' "$(abspath $(DESTDIR)$(PREFIX))/share/segue/python/{}" \;
+	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' examples/systemd/segue.service \
+	    >"$(DESTDIR)$(PREFIX)/lib/systemd/system/segue.service"
 
 clean: ## removes what was built; keeps the Python modules and Docker images of build/
 	find build -mindepth 1 -maxdepth 1 ! -name venv ! -name docker ! -name packages \
@@ -158,8 +162,7 @@ fuzz-targets: $(FUZZ)
 sdk: $(VENV)/tests.installed ## tests of the Python module for steps, and of the tools in tests/
 	$(PYTEST) tests/unit/sdk tests/tools
 integration: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## tests of the program
-	$(PYTEST) tests/fakes tests/integration --ignore=tests/integration/test_docker.py \
-	    --ignore=tests/integration/test_survival_docker.py
+	$(PYTEST) tests/fakes tests/integration $(DOCKER_TESTS:%=--ignore=%)
 integration-asan: ## the program built with address and undefined-behaviour sanitizers, in bad worlds
 	@$(MAKE) -j$(JOBS) VARIANT=asan bad-worlds
 bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
@@ -169,9 +172,9 @@ judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and 
 docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine ## tests in a Docker engine of their own
 	@$(MAKE) -j$(JOBS) $(B)/segue $(B)/unit/kernel-gateway/test_launch_docker
 	@tests/run_in_engine.sh $(MAKE) docker-test-inside
-docker-test-inside: images
+docker-test-inside: images image-service
 	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/test_launch_docker
-	$(PYTEST) tests/integration/test_docker.py tests/integration/test_survival_docker.py
+	$(PYTEST) $(DOCKER_TESTS)
 
 bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbclient, papermill and others
 	@$(MAKE) -j$(JOBS) VARIANT=release all serve-bench-tools
@@ -216,9 +219,13 @@ hardening: ## checks that the release is hardened as it was asked to be
 
 include images/images.mk
 
+image-service: image-base ## the service's own image, segue/service
+	@echo "image   segue/service"
+	@docker build --quiet --network host --file docker/Dockerfile --tag segue/service .
+
 FORCE:
 .PHONY: FORCE all bench check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
-        fuzz-targets hardening help install integration integration-asan bad-worlds judge layers sdk \
+        fuzz-targets hardening help image-service install integration integration-asan bad-worlds judge layers sdk \
         serve-bench-tools soak test tidy unit
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -38,7 +38,10 @@ needs_of() {
         echo r-base-core command Rscript
         echo procps command pgrep
         ;;
-    docker) echo docker.io command docker ;;
+    docker)
+        echo docker.io command docker
+        echo docker-compose command docker-compose
+        ;;
     engine)   # tests/docker/engine.sh and images/base.sh
         echo docker.io command dockerd
         echo containerd command containerd

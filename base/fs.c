@@ -411,8 +411,11 @@ static int fail_beneath(const char *root, const char *relative, int failure, str
         return err_set(e, ERR_INVALID, "\"%s\" leads out of \"%s\"", relative, root);
     if (failure == ENXIO) /* what opening a socket gives */
         return err_set(e, ERR_INVALID, "\"%s\" is not a regular file", relative);
-    return err_errno(e, failure == ENOTDIR ? ENOENT : failure, "cannot open \"%s\" in \"%s\"",
-                     relative, root);
+    err_errno(e, failure == ENOTDIR ? ENOENT : failure, "cannot open \"%s\" in \"%s\"", relative,
+              root);
+    if (failure == EACCES || failure == EPERM || failure == ENAMETOOLONG)
+        e->code = ERR_INVALID; /* what was named, not the system, is what is wrong */
+    return -1;
 }
 
 /* Whatever kind of file it is. */

@@ -37,7 +37,7 @@ int fs_copy(const char *from, const char *to, mode_t mode, struct err *e); /* at
 
 /* Opens `relative` below the directory `root` for reading so that no "..", absolute part or
  * symbolic link leads out of it (openat2, RESOLVE_BENEATH). A descriptor; -1 with ERR_NOT_FOUND
- * when missing, ERR_INVALID when it would lead outside or is no regular file. */
+ * when missing, ERR_INVALID when it would lead outside, is no regular file or may not be read. */
 int fs_open_beneath(const char *root, const char *relative, struct err *e);
 
 /* The same for a directory; ERR_INVALID for anything else. */

@@ -101,6 +101,7 @@ void journal_close(struct journal *journal)
 {
     if (!journal)
         return;
+    (void)!ftruncate(journal->fd, (off_t)journal->size); /* gives the space behind back */
     close(journal->fd);
     buf_clear(&journal->line);
     free(journal);

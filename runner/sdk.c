@@ -36,7 +36,8 @@ char *sdk_find(struct err *e)
 
 /* --- the copy --- */
 
-/* Differs when any file differs, as far as names, sizes and times tell. */
+/* Differs when any file differs, as far as names, sizes and times tell. Python may keep bytecode
+ * beside them at any time. */
 static struct uuid fingerprint(const char *directory)
 {
     char *const roots[] = {(char *)directory, NULL};
@@ -44,6 +45,8 @@ static struct uuid fingerprint(const char *directory)
     uint64_t sum = 0;
 
     for (FTSENT *entry; tree && (entry = fts_read(tree));) {
+        if (entry->fts_info == FTS_D && strcmp(entry->fts_name, "__pycache__") == 0)
+            fts_set(tree, entry, FTS_SKIP);
         if (entry->fts_info != FTS_F)
             continue;
         auto_free char *line = mem_printf("%s %lld %lld.%ld", entry->fts_path + strlen(directory),

@@ -31,6 +31,7 @@ struct reading {
     const char *projects;
     struct run_request *request;
     struct problems *problems;
+    struct err broken; /* what is no fault of the request: with a code, when there is any */
 };
 
 static json_at get(const struct reading *r, const char *name)
@@ -48,6 +49,10 @@ static bool is_given(const struct reading *r, const char *name)
 
 static int fail(const struct reading *r, struct err *e)
 {
+    if (r->broken.code != ERR_NONE) {
+        *e = r->broken;
+        return -1;
+    }
     return problems_to_err(r->problems, e);
 }
 
@@ -63,6 +68,16 @@ static char *text_of(const struct reading *r, json_at at)
 
 /* --- project and pipeline --- */
 
+/* A path that does not lead where it should is the request's affair; descriptors that have run out
+ * and disks that fail are ours. */
+static void add_path_problem(struct reading *r, json_at at, const struct err *e)
+{
+    if (e->code == ERR_IO || e->code == ERR_NO_SPACE)
+        r->broken = *e;
+    else
+        problems_add(r->problems, r->body, at, "%s", e->text);
+}
+
 static void read_pipeline_path(struct reading *r, enum project_file file)
 {
     json_at at = get(r, "pipeline_path");
@@ -70,7 +85,7 @@ static void read_pipeline_path(struct reading *r, enum project_file file)
     struct err e;
 
     if (path && project_set_pipeline(&r->request->project, path, file, &e) < 0)
-        problems_add(r->problems, r->body, at, "%s", e.text);
+        add_path_problem(r, at, &e);
 }
 
 static void read_project(struct reading *r)
@@ -85,7 +100,7 @@ static void read_project(struct reading *r)
     if (project_open_beneath(r->projects, path, &r->request->project, &e) == 0)
         read_pipeline_path(r, is_defined ? PROJECT_FILE_MAY_MISS : PROJECT_FILE_EXISTS);
     else
-        problems_add(r->problems, r->body, at, "%s", e.text);
+        add_path_problem(r, at, &e);
 }
 
 /* A problem of the definition as one of the body that it stands in. */
@@ -140,7 +155,7 @@ static int read_file(struct reading *r, struct err *e)
         return 0;
     if (r->problems->total > 0)
         return -1;
-    problems_add(r->problems, r->body, get(r, "pipeline_path"), "%s", e->text);
+    add_path_problem(r, get(r, "pipeline_path"), e);
     return fail(r, e);
 }
 
@@ -312,6 +327,8 @@ static int read_all(struct reading *r, struct err *e)
 
     if (read_body(r, e) < 0)
         return -1;
+    if (r->broken.code != ERR_NONE)
+        return fail(r, e);
     if (!request->pipeline) {
         if (r->problems->total > 0)
             return fail(r, e);
@@ -327,7 +344,7 @@ int run_request_read(struct run_request *ret_request, const struct json *body, c
                      struct problems *problems, struct err *e)
 {
     struct run_request request = {0};
-    struct reading r = {body, projects, &request, problems};
+    struct reading r = {body, projects, &request, problems, {0}};
 
     if (read_all(&r, e) < 0) {
         run_request_clear(&request);

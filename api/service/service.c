@@ -1,7 +1,7 @@
 #include "api/service/service.h"
 
-#include "api/service/routes.h"
 #include "api/service/parts.h"
+#include "api/service/routes.h"
 #include "api/service/token.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -60,6 +60,8 @@ static void on_recovered(void *user)
     struct service *service = user;
 
     atomic_store(&service->has_failed, false);
+    if (service->streams)
+        streams_missed(service->streams);
     log_line(LOG_INFO, "storage_recovered", NULL);
 }
 
@@ -189,9 +191,10 @@ static void close_parts(struct service *service)
 {
     if (service->is_stopping)
         pthread_join(service->stopper, NULL);
+    /* The writing connection is the last: it tidies the files of the database up. */
+    readers_free(service->readers);
     engine_close(service->engine);
     streams_free(service->streams);
-    readers_free(service->readers);
     loop_free(service->loop);
     if (service->stopped_fd >= 0)
         close(service->stopped_fd);

@@ -28,6 +28,14 @@ static void drop_first(struct stream_ring *ring)
     ring->count--;
 }
 
+void stream_ring_forget(struct stream_ring *ring)
+{
+    while (ring->count > 0)
+        drop_first(ring);
+    if (ring->floor < 1)
+        ring->floor = 1;
+}
+
 void stream_ring_close(struct stream_ring *ring)
 {
     while (ring->count > 0)

@@ -40,6 +40,8 @@ struct stream_ring {
 void stream_ring_open(struct stream_ring *ring);  /* makes room */
 void stream_ring_close(struct stream_ring *ring); /* forgets everything but its floor */
 
+void stream_ring_forget(struct stream_ring *ring); /* everything; its floor is above 0 then */
+
 /* Puts an event in, its text in parts; `event` need not have `len` and `at`. */
 void stream_ring_put(struct stream_ring *ring, const struct ring_event *event,
                      const struct str *parts, unsigned part_count);

@@ -111,6 +111,34 @@ void streams_publish(struct streams *streams, const struct engine_event *event)
     pthread_mutex_unlock(&streams->mutex);
 }
 
+/* News from an id that the ring does not reach: it has to be read from the store. */
+static void send_back(struct group *group)
+{
+    struct follower *at, *next;
+
+    LIST_FOREACH(at, &group->reading, siblings)
+    {
+        at->news = 1;
+    }
+    for (at = LIST_FIRST(&group->waiting); at; at = next) {
+        next = LIST_NEXT(at, siblings);
+        at->news = 1;
+        LIST_REMOVE(at, siblings);
+        LIST_INSERT_HEAD(&group->reading, at, siblings);
+        stream_wake(at->stream);
+    }
+}
+
+void streams_missed(struct streams *streams)
+{
+    pthread_mutex_lock(&streams->mutex);
+    stream_ring_forget(&streams->ring);
+    send_back(&streams->all);
+    for (unsigned i = 0; i < STREAM_GROUPS; i++)
+        send_back(&streams->runs[i]);
+    pthread_mutex_unlock(&streams->mutex);
+}
+
 /* --- heartbeats --- */
 
 static void beat_list(struct followers *followers, msec now, msec *earliest)

@@ -33,6 +33,9 @@ void streams_publish(struct streams *streams, const struct engine_event *event);
  * clock_mono. Called by a timer of the loop. */
 msec streams_beat(struct streams *streams, msec now);
 
+/* Events were stored that could not be published: everybody looks for them in the store. */
+void streams_missed(struct streams *streams);
+
 /* Answers the request: GET events. */
 void streams_open(struct streams *streams, struct exchange *exchange);
 

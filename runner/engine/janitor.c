@@ -59,12 +59,17 @@ static bool do_job(const struct janitor *janitor, const struct job *job)
     return true;
 }
 
-static void push(struct job **list, struct job *job)
+static void append(struct job **list, struct job *jobs)
 {
     while (*list)
         list = &(*list)->next;
+    *list = jobs;
+}
+
+static void push(struct job **list, struct job *job)
+{
     job->next = NULL;
-    *list = job;
+    append(list, job);
 }
 
 /* Waits for work, with the mutex held; what failed is due again after a while. */
@@ -73,7 +78,7 @@ static void wait_for_work(struct janitor *janitor)
     if (!janitor->later)
         pthread_cond_wait(&janitor->changed, &janitor->mutex);
     else if (pthread_cond_timedwait(&janitor->changed, &janitor->mutex, &janitor->retry_at) != 0)
-        janitor->jobs = take_ptr(&janitor->later);
+        append(&janitor->jobs, take_ptr(&janitor->later)); /* something may just have come */
 }
 
 static void put_off(struct janitor *janitor, struct job *job)

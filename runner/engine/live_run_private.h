@@ -21,7 +21,6 @@ struct live_attempt {
     enum launcher_kind launcher;
     bool has_news;
     bool has_ended; /* the journal's last line was read */
-    bool is_left;   /* the janitor is to end what its keeper left running */
     struct live_attempt *next;
 };
 

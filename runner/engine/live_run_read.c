@@ -135,7 +135,6 @@ static void end_what_is_left(struct live_attempt *attempt)
      * container. */
     if (attempt->launcher == LAUNCHER_DOCKER && janitor) {
         recover_notebook(attempt->directory, &ignored);
-        attempt->is_left = true;
     } else if (attempt->launcher == LAUNCHER_DOCKER && attempt_was_killed(attempt->attempt))
         recover_notebook(attempt->directory, &ignored);
     else
@@ -198,10 +197,14 @@ static int read_failed_start(struct live_run *live, struct err *e)
     return live_record(live, &event, (struct str){failure.data, failure.len}, e);
 }
 
+/* A keeper that could not remove its container, for Docker's engine was away, leaves that to the
+ * janitor. */
 static void let_go(struct live_attempt *attempt)
 {
-    if (attempt->is_left)
-        janitor_clean(attempt->live->world->janitor, attempt->live->world->state, attempt->mark);
+    const struct live_world *world = attempt->live->world;
+
+    if (world->janitor && may_have_left_something(attempt))
+        janitor_clean(world->janitor, world->state, attempt->mark);
     live_attempt_free(attempt);
 }
 

@@ -1,9 +1,11 @@
 """`segue supervise`: the service is started again when it crashes, and what ends it ends both."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -152,6 +154,16 @@ def test_wrong_option_is_not_tried_again(supervised, options):
 def test_directory_that_is_missing_is_not_waited_for(supervised):
     supervised.projects = supervised.root / "missing"
     assert supervised.launch().wait(60) == 2
+    assert not supervised.logged("service_crashed")
+
+
+def test_database_of_a_newer_version_is_not_tried_again(supervised):
+    supervised.start()
+    supervised.stop()
+    with contextlib.closing(sqlite3.connect(supervised.state / "segue.db")) as database:
+        database.execute("PRAGMA user_version = 9999")
+    assert supervised.launch().wait(60) == 2
+    assert "newer Segue" in supervised.logged("failed")[0]["error"]
     assert not supervised.logged("service_crashed")
 
 

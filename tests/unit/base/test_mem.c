@@ -80,8 +80,10 @@ static void what_is_handed_over_is_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_of_texts_are_copied),   cmocka_unit_test(an_empty_list_is_a_list),
-        cmocka_unit_test(texts_are_copied),            cmocka_unit_test(arrays_grow),
+        cmocka_unit_test(lists_of_texts_are_copied),
+        cmocka_unit_test(an_empty_list_is_a_list),
+        cmocka_unit_test(texts_are_copied),
+        cmocka_unit_test(arrays_grow),
         cmocka_unit_test(what_is_handed_over_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

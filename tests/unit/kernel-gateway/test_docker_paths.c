@@ -112,16 +112,16 @@ static void mounts(void **state)
 
 #define VERSION "HTTP/1.1 200 OK\r\n\r\n{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\"}"
 
-static int ask(struct rule *rules, size_t count, const char *path, char **ret_log, struct err *e)
+/* *ret_seen: how often `text` came up in what was asked. */
+static int ask(struct rule *rules, size_t count, const char *text, size_t *ret_seen, struct err *e)
 {
     struct server server;
 
     server_start(&server, SERVER_UNIX, rules, count);
     auto_free char *host = mem_printf("unix://%s", server.path);
     setenv("DOCKER_HOST", host, 1);
-    int result = docker_check_path(path, e);
-    server_kill(&server);
-    *ret_log = mem_strdup(buf_text(&server.log));
+    int result = docker_check_path("/srv/p", e);
+    *ret_seen = server_saw(&server, text);
     server_stop(&server);
     unsetenv("DOCKER_HOST");
     return result;
@@ -131,12 +131,12 @@ static int ask(struct rule *rules, size_t count, const char *path, char **ret_lo
 static void outside_of_containers_nothing_is_asked(void **state)
 {
     struct rule rules[] = {{.request = "GET ", .answer = "HTTP/1.1 500 No\r\n\r\n"}};
-    auto_free char *log = NULL;
+    size_t seen;
     struct err e;
 
     (void)state;
-    assert_int_equal(ask(rules, 1, "/srv/p", &log, &e), 0);
-    assert_string_equal(log, "");
+    assert_int_equal(ask(rules, 1, "GET", &seen, &e), 0);
+    assert_int_equal(seen, 0);
 }
 
 /* Gives this process a /etc/hostname as if it were in the container; false: it may not. */
@@ -164,7 +164,7 @@ static void inside_of_one_the_engine_is_asked(void **state)
          .answer = "HTTP/1.1 404 Not Found\r\n\r\n{\"message\":\"No such container\"}"},
     };
     char *scratch = scratch_new();
-    auto_free char *log = NULL, *second_log = NULL;
+    size_t seen;
     struct err e;
 
     (void)state;
@@ -172,13 +172,13 @@ static void inside_of_one_the_engine_is_asked(void **state)
         scratch_free(scratch);
         skip();
     }
-    assert_int_equal(ask(rules, 2, "/srv/p", &log, &e), -1);
+    assert_int_equal(ask(rules, 2, ID, &seen, &e), -1);
     assert_int_equal(e.code, ERR_INVALID);
     assert_non_null(strstr(e.text, "\"/home/me\""));
-    assert_non_null(strstr(log, ID));
+    assert_int_equal(seen, 1);
     /* An engine inside of an engine's container knows nothing of that. */
-    assert_int_equal(ask(of_another, 2, "/srv/p", &second_log, &e), 0);
-    assert_non_null(strstr(second_log, ID));
+    assert_int_equal(ask(of_another, 2, ID, &seen, &e), 0);
+    assert_int_equal(seen, 1);
     umount2("/etc/hostname", MNT_DETACH);
     scratch_free(scratch);
 }

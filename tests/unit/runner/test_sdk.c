@@ -170,6 +170,16 @@ static void a_new_file_makes_another_version(void **state)
     assert_string_not_equal(old, new);
 }
 
+static void bytecode_makes_no_other_version(void **state)
+{
+    scratch_put(*state, "usr/share/segue/python/segue.py", "one");
+    auto_free char *old = keep(*state, 0);
+    scratch_put(*state, "usr/share/segue/python/__pycache__/segue.cpython-311.pyc", "x");
+    auto_free char *new = keep(*state, 0);
+
+    assert_string_equal(old, new);
+}
+
 /* Of a copy that was cut short nothing is taken. */
 static void what_is_left_of_a_torn_copy_is_removed(void **state)
 {
@@ -207,6 +217,7 @@ int main(int argc, char **argv)
         TEST(the_same_version_is_copied_once),
         TEST(another_version_lies_beside_the_old_one),
         TEST(a_new_file_makes_another_version),
+        TEST(bytecode_makes_no_other_version),
         TEST(what_is_left_of_a_torn_copy_is_removed),
         TEST(nothing_is_kept_of_nothing),
     };

@@ -242,7 +242,7 @@ static void what_may_not_be_read_is_no_project(void **state)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(chmod(f->sub, 0700), 0);
     assert_int_equal(result, -1);
-    assert_int_equal(e.code, ERR_IO);
+    assert_int_equal(e.code, ERR_INVALID);
     assert_non_null(strstr(e.text, "permission denied"));
 }
 
