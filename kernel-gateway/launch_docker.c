@@ -30,7 +30,12 @@
 /* What a cancelled creation is waited for, to learn whether there is something to remove. */
 #define CREATE_GRACE_MS 10000
 /* Layers are mounted, cgroups made, GPUs attached. */
-#define START_MS  120000
+#define START_MS 120000
+
+/* A start takes 0.2 s. Whoever asks to stop meanwhile waits for its answer for so long; a keeper
+ * has 4 s for stopping in all. */
+#define START_GRACE_MS 2000
+
 #define STREAM_MS 30000
 #define LIST_MS   30000
 #define ASK_MS    5000
@@ -456,15 +461,19 @@ static int start(struct container *container, struct err *e)
 {
     auto_http_answer struct http_answer answer = {0};
     auto_free char *path = mem_printf("/containers/%s/start", container->id);
-    struct docker_call call = {.method = "POST", .path = path, .timeout_ms = START_MS};
+    struct docker_call call = {
+        .method = "POST", .path = path, .timeout_ms = START_MS, .cancel_grace_ms = START_GRACE_MS};
 
     watch_open(container);
     if (await(container, container->events, "events", e) < 0 ||
         await(container, container->attach, "output", e) < 0)
         return -1;
-    /* From here on it may have begun: given up now and tried again, it would begin twice. */
-    container->docker.cancel_fd = -1;
-    return docker_demand(&container->docker, &call, &answer, e);
+    if (docker_demand(&container->docker, &call, &answer, e) == 0)
+        return 0;
+    if (e->code != ERR_CANCELLED)
+        return -1;
+    /* It may have begun. Not "cancelled", which is tried again: it would begin twice. */
+    return err_set(e, ERR_UNAVAILABLE, "the Docker engine did not say whether the container began");
 }
 
 static void docker_free(struct launch *launch)
@@ -503,6 +512,7 @@ static int docker_start(struct launch **ret_launch, struct loop *loop,
         docker_free(&container->base);
         return -1;
     }
+    container->docker.cancel_fd = -1; /* was for starting only */
     *ret_launch = &container->base;
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "api/server/server.h"
 #include "api/service/options.h"
+#include "api/service/run_cache.h"
 #include "api/service/streams.h"
 #include "runner/engine/engine.h"
 #include "runner/engine/readers.h"
@@ -30,6 +31,7 @@ struct service {
     struct engine *engine;
     struct readers *readers;
     struct streams *streams;
+    struct run_cache *run_cache;
     struct server *server;
     atomic_bool has_failed; /* the store cannot be written at present */
     pthread_t stopper;      /* the thread that stops the server */

@@ -184,6 +184,7 @@ static int open_parts(struct service *service, struct err *e)
         return -1;
     service->readers = readers_new(database);
     service->streams = streams_new(service->loop, service->readers, runs);
+    service->run_cache = run_cache_new();
     return open_server(service, e);
 }
 
@@ -195,6 +196,7 @@ static void close_parts(struct service *service)
     readers_free(service->readers);
     engine_close(service->engine);
     streams_free(service->streams);
+    run_cache_free(service->run_cache);
     loop_free(service->loop);
     if (service->stopped_fd >= 0)
         close(service->stopped_fd);

@@ -176,6 +176,9 @@ static int commit(struct engine *engine, struct err *e)
         store_commit(engine->store, engine->batch_is_durable ? STORE_DURABLE : STORE_LAZY, e);
 
     histogram_add(histogram, clock_wall_us() - before);
+    /* Also when it failed: it may be there all the same. */
+    engine->changes++;
+    engine->deletions += engine->batch_has_deletions;
     return result;
 }
 
@@ -318,6 +321,11 @@ static void turn(void *user)
         retry(engine);
     }
     check_finished(engine);
+}
+
+struct engine_version engine_version(const struct engine *engine)
+{
+    return (struct engine_version){.changes = engine->changes, .deletions = engine->deletions};
 }
 
 /* --- requests --- */

@@ -109,6 +109,15 @@ int engine_post_delete(struct engine *engine, const char *run_uuid, engine_done_
 
 /* --- figures, from any thread --- */
 
+/* What was read from the store under one version is what is there under the same version. It rises
+ * before anybody is answered or told. */
+struct engine_version {
+    uint64_t changes;   /* transactions */
+    uint64_t deletions; /* transactions that deleted runs */
+};
+
+struct engine_version engine_version(const struct engine *engine);
+
 /* Appends what goes on as Prometheus text: runs and steps by state, queue lengths, commit times,
  * how long runs waited, how late events were. */
 void engine_metrics(const struct engine *engine, struct buf *out);

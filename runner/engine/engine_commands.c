@@ -161,6 +161,7 @@ static int delete (struct engine *engine, struct command *command, struct err *e
     }
     engine->batch_is_durable = true;
     engine->has_trash = true;
+    engine->batch_has_deletions = true;
     if (store_delete_run(engine->store, known.id, uuid, now, &event_id, e) < 0)
         return -1;
     notices_add_deletion(&engine->notices, event_id, known.id, uuid, now);
@@ -185,6 +186,7 @@ static int decide(struct engine *engine, struct command *command, struct err *e)
 int engine_take_commands(struct engine *engine, struct err *e)
 {
     engine->batch_is_durable = false;
+    engine->batch_has_deletions = false;
     engine->batch = command_queue_take(engine->commands, BATCH_MAX);
     for (struct command *command = engine->batch; command; command = command->next)
         if (decide(engine, command, e) < 0)

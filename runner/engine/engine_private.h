@@ -46,7 +46,9 @@ struct engine {
     struct fresh_run *fresh;
     size_t fresh_count, fresh_capacity;
     struct command_queue *commands;
-    struct command *batch; /* commands of this turn */
+    struct command *batch;               /* commands of this turn */
+    _Atomic uint64_t changes, deletions; /* engine_version */
+    bool batch_has_deletions;
     bool batch_is_durable; /* one of them is to be on the disk before it is answered */
     int64_t swept;         /* the trash up to this number is with the janitor */
     bool has_trash;

@@ -30,6 +30,7 @@ class Composed(Service):
         self.engine = engine
         self.name = self.root.name.replace("_", "-")
         self.file = self.root / "compose.yaml"
+        self.container = ""
         self.env = {**os.environ, "DOCKER_HOST": engine.host, "SEGUE_PROJECTS": str(self.projects),
                     "SEGUE_STATE": str(self.state), "COMPOSE_PROJECT_NAME": self.name,
                     "SEGUE_DOCKER_SOCKET": engine.host.removeprefix("unix://")}
@@ -50,24 +51,20 @@ class Composed(Service):
         assert not check or done.returncode == 0, f"docker-compose {arguments}: {done.stderr}"
         return done
 
-    def up(self, *options):
-        before = self.container()
+    def make(self, *options):
+        """A new container, not waited for."""
+        before = self.container
         self.compose("up", "--detach", "--no-build", *options)
-        assert self.container() != before
+        self.container = self.compose("ps", "--quiet").stdout.strip()
+        assert self.container not in ("", before)
+
+    def up(self, *options):
+        self.make(*options)
         self.wait_until_listening()
         return self
 
-    def container(self):
-        return self.compose("ps", "--quiet").stdout.strip()
-
-    def is_running(self):
-        return bool(self.container())
-
     def errors(self):
-        container = self.container()
-        if not container:
-            return ""
-        done = subprocess.run(["docker", "-H", self.engine.host, "logs", container], check=False,
+        done = subprocess.run(["docker", "-H", self.engine.host, "logs", self.container], check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.stdout
 
@@ -80,7 +77,7 @@ class Composed(Service):
         before = len(self.logged("listening"))
         kill = ("for at in /proc/[0-9]*; do read -r pid name state parent rest <$at/stat; "
                 "[ $parent = 1 ] && [ $name != '(segue-keeper)' ] && kill -9 $pid && echo killed; done; true")
-        assert self.engine.docker("exec", self.container(), "sh", "-c", kill) == "killed\n"
+        assert self.engine.docker("exec", self.container, "sh", "-c", kill) == "killed\n"
         self.wait_until_listening(count=before + 1)
 
     def project(self, name, *steps, **options):
@@ -168,7 +165,7 @@ def test_replaced_container_ends_its_steps(composed, how):
     composed.up()
     _, uuid = waiting_run(composed)
     if how == "removed":
-        composed.engine.docker("rm", "--force", composed.container())
+        composed.engine.docker("rm", "--force", composed.container)
     composed.up("--force-recreate")
     run = composed.wait_for_run(uuid)
     assert run["status"] == "FAILURE"
@@ -191,7 +188,7 @@ def test_directory_under_another_name_is_refused(composed, what):
     other = composed.root / "elsewhere"
     other.mkdir()
     composed.write_file((line, f"      - {other}:{directory}\n"))
-    composed.compose("up", "--detach", "--no-build")
+    composed.make()
     said = f'"{directory}" lies in "{directory}", which the Docker engine knows as "{other}"'
     wait_until(lambda: any(said in pairs["error"] for pairs in composed.logged("failed")), 60, said)
     assert not composed.logged("listening") and not composed.logged("service_crashed")
@@ -199,7 +196,7 @@ def test_directory_under_another_name_is_refused(composed, what):
 
 def test_directory_inside_of_the_container_is_refused(composed):
     composed.write_file((STATE, ""))
-    composed.compose("up", "--detach", "--no-build")
+    composed.make()
     said = f'"{composed.state}" lies inside of this container'
     wait_until(lambda: any(said in pairs["error"] for pairs in composed.logged("failed")), 60, said)
     assert not composed.logged("listening")
@@ -207,9 +204,8 @@ def test_directory_inside_of_the_container_is_refused(composed):
 
 def test_docker_stop_is_an_orderly_end(composed):
     composed.up()
-    container = composed.container()
     composed.compose("stop")
-    assert composed.engine.docker("inspect", "-f", "{{.State.ExitCode}}", container) == "0\n"
+    assert composed.engine.docker("inspect", "-f", "{{.State.ExitCode}}", composed.container) == "0\n"
     assert [pairs["event"] for pairs in composed.logged()][-2:] == ["stopping", "stopped"]
 
 
