@@ -82,7 +82,7 @@ void engine_close(struct engine *engine);
 /* Accepts a run, which it owns from here on. When this returns 0 the run is on disk. */
 int engine_submit(struct engine *engine, struct submission *take_submission, struct err *e);
 
-/* Everything that runs is stopped, what waits is aborted. Twice is fine. */
+/* Every run that has begun is stopped, what of it waits is aborted. Twice is fine. */
 void engine_cancel_all(struct engine *engine);
 
 /* ENGINE_ONCE: its first run that has begun; NULL: none. */

@@ -49,32 +49,6 @@ static struct submission *take_fresh(struct engine *engine, int64_t id)
     return NULL;
 }
 
-/* What the store has of the run cannot be run any more (by this version): it ends, and says why. */
-static int bury(struct engine *engine, int64_t id, const struct restored *restored, struct err *e)
-{
-    auto_buf struct buf payload = {0};
-    msec now = clock_wall();
-    struct notice_subject subject = {.run_uuid = restored->uuid.text, .step = STEP_NONE, .run = id};
-    struct run_event event = {.kind = EVENT_RUN_FINISHED,
-                              .step = STEP_NONE,
-                              .time = now,
-                              .status = STATUS_FAILURE,
-                              .cause = CAUSE_INTERNAL};
-    int64_t event_id;
-
-    buf_puts(&payload, "{\"failure\":{");
-    buf_puts(&payload, "\"cause\":\"internal\"");
-    json_put_member(&payload, "message", restored->why.text);
-    buf_puts(&payload, "}}");
-    run_queue_remove(engine->queue, id);
-    if (store_add_event(engine->store, id, &event, payload.data, &event_id, e) < 0 ||
-        store_set_run(engine->store, id, STATUS_FAILURE, CAUSE_INTERNAL, 0, now, e) < 0)
-        return -1;
-    notices_add_event(&engine->notices, event_id, &subject, &event,
-                      (struct str){payload.data, payload.len});
-    return 0;
-}
-
 int engine_open_run(struct engine *engine, int64_t id, struct err *e)
 {
     struct restored restored = {.submission = take_fresh(engine, id)};
@@ -83,9 +57,12 @@ int engine_open_run(struct engine *engine, int64_t id, struct err *e)
     if (!restored.submission && store_frozen(engine->store, id, restore, &restored, e) < 0)
         return -1;
     if (restored.is_damaged)
-        return bury(engine, id, &restored, e);
-    if (live_run_open(&live, &engine->world, restored.submission, id, e) < 0)
-        return -1;
+        return engine_bury(engine, id, restored.uuid.text, restored.why.text, e);
+    struct uuid uuid = restored.submission->run_uuid;
+    if (live_run_open(&live, &engine->world, restored.submission, id, e) < 0) {
+        struct err why = *e;
+        return why.code == ERR_INVALID ? engine_bury(engine, id, uuid.text, why.text, e) : -1;
+    }
     mem_grow(engine->runs, engine->run_count, engine->run_capacity);
     engine->runs[engine->run_count++] = live;
     return 1;

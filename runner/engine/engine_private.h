@@ -3,6 +3,7 @@
  *   engine.c            life, turns, and what other threads call
  *   engine_commands.c   commands, decided within a turn's transaction
  *   engine_load.c       what the store holds is taken up: at the start, and run by run
+ *   engine_bury.c       the end of runs that cannot be taken up
  *   engine_figures.c    counters and histograms
  */
 #ifndef SEGUE_RUNNER_ENGINE_PRIVATE_H
@@ -84,6 +85,10 @@ int engine_open_run(struct engine *engine, int64_t id, struct err *e);
 /* The run's turn on its pipeline, which it shares with every `segue run`: a descriptor, -1 when it
  * needs none. ERR_CONFLICT: somebody else has it. */
 int engine_take_turn(const struct engine *engine, int64_t id, int *ret_fd, struct err *e);
+
+/* Ends a run that cannot be gone on with, and says why. In a transaction. */
+int engine_bury(struct engine *engine, int64_t run, const char *run_uuid, const char *why,
+                struct err *e);
 
 struct live_run *engine_find(const struct engine *engine, const char *run_uuid); /* NULL: none */
 

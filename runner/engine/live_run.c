@@ -125,7 +125,10 @@ static int take_event(void *data, const struct run_event *event, const char *ste
         live->queued = event->time;
     else if (event->kind == EVENT_RUN_STARTED)
         live->started = event->time;
-    return run_apply(live->run, event, e);
+    if (run_apply(live->run, event, e) == 0)
+        return 0;
+    e->code = ERR_INVALID; /* the log is damaged */
+    return err_prefix(e, "the run's events do not fit each other");
 }
 
 /* An attempt that runs, as far as the log says. One that never began is decided already, and only

@@ -34,7 +34,7 @@ extern const struct attempt_events live_run_attempt_events;
 
 /* Takes up run number `id` of the store where its events have left it: waiting since it was
  * accepted, or in the middle, with keepers that live, or that have gone since. The submission is
- * owned from here on. In a transaction. */
+ * owned from here on. In a transaction. ERR_INVALID: its events cannot be gone on with. */
 int live_run_open(struct live_run **ret_live, const struct live_world *world,
                   struct submission *take_submission, int64_t id, struct err *e);
 void live_run_free(struct live_run *live); /* NULL is allowed; what runs for it goes on */
