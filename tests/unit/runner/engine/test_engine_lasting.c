@@ -1129,6 +1129,26 @@ static void a_run_that_cannot_be_read_ends_and_says_why(void **at)
     }
 }
 
+static void a_run_whose_events_do_not_fit_ends_with_its_steps(void **at)
+{
+    struct world *world = *at;
+    struct left left = leave(world, ONE("p", "note.sh"), (struct request){0});
+
+    leave_decision(&left);
+    end_leaving(&left);
+    raw(world, "UPDATE events SET attempt=7 WHERE event='step_started'");
+    open_engine(world);
+    submit(world, ONE("p", "note.sh")); /* the next of its pipeline */
+    wait_for(world, "run_finished 2");
+    check_run(world, 1, "FAILURE internal");
+    check_run(world, 2, "SUCCESS ");
+    assert_non_null(strstr(world->json.data, "do not fit each other"));
+    auto_free char *events = stored_events(world);
+    if (!strstr(events, "step_finished a 0 ABORTED internal"))
+        fail_msg("%s", events);
+    check_file(world, "done", "a\n"); /* of the second run alone */
+}
+
 /* --- in place, over a restart --- */
 
 static const char NOTEBOOK[] = "{\"cells\":[],\"metadata\":{},\"nbformat\":4,\"nbformat_minor\":5}";
@@ -1367,6 +1387,7 @@ int main(int argc, char **argv)
         TEST(what_was_decided_and_not_begun_is_begun_once),
         TEST(what_was_cancelled_before_it_began_does_not_go_on),
         TEST(a_run_that_cannot_be_read_ends_and_says_why),
+        TEST(a_run_whose_events_do_not_fit_ends_with_its_steps),
         TEST(an_unchanged_notebook_is_written_in_place),
         TEST(a_notebook_that_was_changed_meanwhile_is_left_alone),
         TEST(a_notebook_that_was_written_already_is_no_conflict),
