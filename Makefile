@@ -40,7 +40,7 @@ LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-neede
 LIBS := -lzmq -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
-FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/engine \
+FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
            api/server api/service api/commands api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a

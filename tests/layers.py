@@ -1,7 +1,7 @@
 """Checks that #includes respect the architecture:   python3 tests/layers.py [ROOT]
 
 - arrows point downwards: api > runner > kernel-gateway > base, and within runner
-  engine > step > notebook > plan, within api commands > service > server;
+  engine > store > run > step > notebook > plan, within api commands > service > server;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
 
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 # From the floor up. A file belongs to the longest of these that its path starts with.
-LAYERS = ["base", "kernel-gateway", "runner", "runner/plan", "runner/notebook", "runner/step",
+LAYERS = ["base", "kernel-gateway", "runner", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store",
           "runner/engine", "api/server", "api/service", "api/commands", "api"]
 
 # Header of a library -> the only files that may include it.
@@ -21,7 +21,7 @@ PLACES = {
     "microhttpd.h": "api/server/",
     "zmq.h": "kernel-gateway/",
     "curl/": "base/http",
-    "sqlite3.h": "runner/engine/store",
+    "sqlite3.h": "runner/store/store",
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -16,7 +16,7 @@
 #include "api/service/run_cache.h"
 #include "api/service/streams.h"
 #include "runner/engine/engine.h"
-#include "runner/engine/readers.h"
+#include "runner/store/readers.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

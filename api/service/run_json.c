@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/engine/run_queue.h"
 #include "runner/plan/project.h"
+#include "runner/run/run_queue.h"
 
 #include <string.h>
 

@@ -10,8 +10,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "runner/engine/store.h"
 #include "runner/engine/submission.h"
+#include "runner/store/store.h"
 
 enum run_json_steps { RUN_JSON_WITH_STEPS, RUN_JSON_WITHOUT_STEPS };
 

@@ -5,7 +5,7 @@
 #include "runner/engine/run_dir.h"
 #include "runner/engine/snapshot.h"
 #include "runner/engine/step_log.h"
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -17,7 +17,7 @@
 #include "api/server/exchange.h"
 #include "base/loop.h"
 #include "runner/engine/engine.h"
-#include "runner/engine/readers.h"
+#include "runner/store/readers.h"
 
 struct streams;
 

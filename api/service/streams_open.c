@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include <stdlib.h>
 #include <string.h>

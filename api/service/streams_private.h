@@ -22,7 +22,7 @@
 
 #include "api/service/stream_ring.h"
 #include "api/service/streams.h"
-#include "runner/engine/event_feed.h"
+#include "runner/store/event_feed.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

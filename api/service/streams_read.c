@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include <assert.h>
 #include <string.h>

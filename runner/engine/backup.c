@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -13,9 +13,9 @@
 #include "base/loop.h"
 #include "runner/engine/live_run.h"
 #include "runner/engine/reply.h"
-#include "runner/engine/run_queue.h"
 #include "runner/engine/state.h"
 #include "runner/engine/submission.h"
+#include "runner/run/run_queue.h"
 
 #include <stdint.h>
 

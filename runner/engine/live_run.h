@@ -11,9 +11,9 @@
 
 #include "runner/engine/attempt.h"
 #include "runner/engine/notices.h"
-#include "runner/engine/run.h"
-#include "runner/engine/store.h"
 #include "runner/engine/submission.h"
+#include "runner/run/run.h"
+#include "runner/store/store.h"
 
 struct janitor;
 struct live_run;

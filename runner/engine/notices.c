@@ -1,7 +1,7 @@
 #include "runner/engine/notices.h"
 
 #include "base/mem.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include <stdio.h>
 

@@ -9,8 +9,8 @@
 
 #include "base/buf.h"
 #include "base/id.h"
-#include "runner/engine/run.h"
-#include "runner/engine/store.h"
+#include "runner/run/run.h"
+#include "runner/store/store.h"
 
 #include <stdint.h>
 

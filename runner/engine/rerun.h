@@ -6,8 +6,8 @@
 #ifndef SEGUE_RUNNER_RERUN_H
 #define SEGUE_RUNNER_RERUN_H
 
-#include "runner/engine/store.h"
 #include "runner/engine/submission.h"
+#include "runner/store/store.h"
 
 enum rerun_from {
     RERUN_START,  /* all of its steps */

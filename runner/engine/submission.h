@@ -11,11 +11,11 @@
 
 #include "base/id.h"
 #include "runner/engine/frozen.h"
-#include "runner/engine/run_queue.h"
-#include "runner/engine/store.h"
 #include "runner/plan/pipeline.h"
 #include "runner/plan/plan.h"
 #include "runner/plan/project.h"
+#include "runner/run/run_queue.h"
+#include "runner/store/store.h"
 
 struct submission {
     struct uuid run_uuid;

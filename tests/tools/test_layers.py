@@ -18,28 +18,28 @@ GOOD = {
     "runner/plan/plan.h": '#include "base/json.h"\n',
     "runner/notebook/notebook.h": '#include "base/json.h"\n',
     "runner/step/step.c": '#include "runner/notebook/notebook.h"\n#include "runner/plan/plan.h"\n',
-    "runner/engine/run.h": '#include "runner/plan/plan.h"\n',
+    "runner/run/run.h": '#include "runner/plan/plan.h"\n',
     "runner/plan/plan.c": '#include "runner/plan/plan.h"\n#include "kernel-gateway/wire.h"\n',
-    "runner/engine/store.c": "#include <sqlite3.h>\n",
-    "runner/engine/store_inner.h": "#include <sqlite3.h>\n",
-    "api/main.c": '#include "runner/engine/run.h"\n#include <microhttpd.h>\n',
+    "runner/store/store.c": "#include <sqlite3.h>\n",
+    "runner/store/store_inner.h": "#include <sqlite3.h>\n",
+    "api/main.c": '#include "runner/run/run.h"\n#include <microhttpd.h>\n',
 }
 
 PLANTED = {
     "base above": ("base/json.c", '#include "runner/plan/plan.h"', "lies above"),
     "gateway above": ("kernel-gateway/wire.h", '#  include "runner/plan/plan.h"', "lies above"),
     "runner above": ("runner/plan/plan.c", '#include "api/main.h"', "lies above"),
-    "step above": ("runner/plan/plan.c", '#include "runner/engine/run.h"', "lies above"),
+    "step above": ("runner/plan/plan.c", '#include "runner/run/run.h"', "lies above"),
     "not from the root": ("runner/plan/plan.c", '#include "run.h"', "not named from the root"),
     "a source": ("runner/plan/plan.c", '#include "runner/plan/graph.c"', "not a header"),
     "header circle": ("base/json.h", '#include "base/json_internal.h"', "circle of headers"),
-    "long header circle": ("runner/plan/plan.h", '#include "runner/engine/run.h"', "circle of headers"),
+    "long header circle": ("runner/plan/plan.h", '#include "runner/run/run.h"', "circle of headers"),
     "header of itself": ("runner/plan/plan.h", '#include "runner/plan/plan.h"', "circle of headers"),
-    "module circle": ("runner/plan/plan.c", '#include "runner/engine/run.h"', "circle of modules"),
-    "microhttpd": ("runner/engine/run.h", "#include <microhttpd.h>", "belongs to api/"),
+    "module circle": ("runner/plan/plan.c", '#include "runner/run/run.h"', "circle of modules"),
+    "microhttpd": ("runner/run/run.h", "#include <microhttpd.h>", "belongs to api/"),
     "zmq": ("runner/plan/plan.c", "#include <zmq.h>", "belongs to kernel-gateway/"),
     "curl": ("kernel-gateway/wire.h", "#include <curl/curl.h>", "belongs to base/http"),
-    "sqlite": ("runner/plan/plan.c", "#include <sqlite3.h>", "belongs to runner/engine/store"),
+    "sqlite": ("runner/plan/plan.c", "#include <sqlite3.h>", "belongs to runner/store/store"),
 }
 
 

@@ -9,7 +9,7 @@
 
 #include "api/server/server.h"
 #include "api/service/streams.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 #include "tests/unit/runner/engine/made_log.c"
 
 #include <arpa/inet.h>

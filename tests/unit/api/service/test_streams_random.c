@@ -10,7 +10,7 @@
 
 #include "api/service/streams.h"
 #include "base/log.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 #include "tests/unit/api/service/fake_exchange.c"
 #include "tests/unit/runner/engine/made_log.c"
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "kernel-gateway/keeper.h"
 #include "runner/engine/notices.h"
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 #include "tests/unit/base/scratch.c"
 
 #include <inttypes.h>

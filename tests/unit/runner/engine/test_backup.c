@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "runner/engine/backup.h"
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 #include "tests/unit/base/scratch.c"
 
 #include <sys/stat.h>

@@ -8,11 +8,11 @@
 #include "base/child.h"
 #include "base/json.h"
 #include "runner/engine/engine.h"
-#include "runner/engine/store.h"
 #include "runner/step/step.h"
+#include "runner/store/store.h"
 #include "tests/unit/base/scratch.c"
-#include "tests/unit/runner/engine/faulty_disk.c"
 #include "tests/unit/runner/engine/made_submission.c"
+#include "tests/unit/runner/store/faulty_disk.c"
 
 #include <poll.h>
 #include <signal.h>

@@ -13,11 +13,11 @@
 #include "runner/engine/executed.h"
 #include "runner/engine/pipeline_lock.h"
 #include "runner/engine/results.h"
-#include "runner/engine/store.h"
 #include "runner/step/step.h"
+#include "runner/store/store.h"
 #include "tests/unit/base/scratch.c"
-#include "tests/unit/runner/engine/faulty_disk.c"
 #include "tests/unit/runner/engine/made_submission.c"
+#include "tests/unit/runner/store/faulty_disk.c"
 
 #include <poll.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "runner/engine/run_queue.h"
+#include "runner/run/run_queue.h"
 
 #include <stdio.h>
 #include <string.h>

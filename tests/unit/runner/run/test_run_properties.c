@@ -3,9 +3,9 @@
  * what may start is searched for among all steps at every moment.
  *
  * SEGUE_TEST_SEED=n repeats the cases of one seed, SEGUE_TEST_CASES=n makes more of them. */
-#include "runner/engine/run.h"
+#include "runner/run/run.h"
 
-#include "tests/unit/runner/engine/made_plan.c"
+#include "tests/unit/runner/run/made_plan.c"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -22,7 +22,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel-gateway/cause.h"
-#include "runner/engine/run.h"
+#include "runner/run/run.h"
 #include "runner/status.h"
 
 #include <stdbool.h>

@@ -3,7 +3,7 @@
  * that is a walk over all that wait, but only when a run has ended or come, and of 24 bytes each.
  * What was removed leaves a hole; holes are closed when they are half of it.
  */
-#include "runner/engine/run_queue.h"
+#include "runner/run/run_queue.h"
 
 #include "base/map.h"
 #include "base/mem.h"

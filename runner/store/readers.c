@@ -1,4 +1,4 @@
-#include "runner/engine/readers.h"
+#include "runner/store/readers.h"
 
 #include "base/mem.h"
 

@@ -11,8 +11,8 @@
 #define SEGUE_RUNNER_EVENT_TEXT_H
 
 #include "base/buf.h"
-#include "runner/engine/run.h"
-#include "runner/engine/store.h"
+#include "runner/run/run.h"
+#include "runner/store/store.h"
 
 #include <stdint.h>
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "runner/engine/readers.h"
+#include "runner/store/readers.h"
 #include "tests/unit/base/scratch.c"
 
 #include <pthread.h>

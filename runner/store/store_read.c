@@ -1,7 +1,7 @@
 /* The reading half of the store. One call is one statement and so one read transaction, which ends
  * before the call returns: no reader keeps the WAL from being reset.
  */
-#include "runner/engine/store_inner.h"
+#include "runner/store/store_inner.h"
 
 #include <stdio.h>
 

@@ -5,13 +5,13 @@
 
 #include <cmocka.h>
 
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "tests/unit/runner/engine/faulty_disk.c"
-#include "tests/unit/runner/engine/made_plan.c"
+#include "tests/unit/runner/run/made_plan.c"
+#include "tests/unit/runner/store/faulty_disk.c"
 
 #include <errno.h>
 #include <fcntl.h>

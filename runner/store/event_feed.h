@@ -10,7 +10,7 @@
 #ifndef SEGUE_RUNNER_EVENT_FEED_H
 #define SEGUE_RUNNER_EVENT_FEED_H
 
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -12,11 +12,11 @@
  * sentinel alone (all leaves have ended) does not end the run: the last running step has to end as
  * well.
  */
-#include "runner/engine/run.h"
+#include "runner/run/run.h"
 
 #include "base/mem.h"
-#include "runner/engine/step_heap.h"
-#include "runner/engine/step_set.h"
+#include "runner/run/step_heap.h"
+#include "runner/run/step_set.h"
 
 #include <assert.h>
 #include <string.h>

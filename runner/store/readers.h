@@ -6,7 +6,7 @@
 #ifndef SEGUE_RUNNER_READERS_H
 #define SEGUE_RUNNER_READERS_H
 
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 struct readers;
 

@@ -1,4 +1,4 @@
-#include "runner/engine/step_set.h"
+#include "runner/run/step_set.h"
 
 #include "base/mem.h"
 #include "runner/plan/pipeline.h"

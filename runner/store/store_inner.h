@@ -6,7 +6,7 @@
 #ifndef SEGUE_RUNNER_STORE_INNER_H
 #define SEGUE_RUNNER_STORE_INNER_H
 
-#include "runner/engine/store.h"
+#include "runner/store/store.h"
 
 #include <sqlite3.h>
 

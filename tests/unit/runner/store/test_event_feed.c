@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "runner/engine/event_feed.h"
+#include "runner/store/event_feed.h"
 #include "tests/unit/runner/engine/made_log.c"
 
 #include <dirent.h>

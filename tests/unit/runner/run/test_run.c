@@ -1,8 +1,8 @@
-#include "runner/engine/run.h"
+#include "runner/run/run.h"
 
-#include "runner/engine/step_heap.h"
-#include "runner/engine/step_set.h"
-#include "tests/unit/runner/engine/made_plan.c"
+#include "runner/run/step_heap.h"
+#include "runner/run/step_set.h"
+#include "tests/unit/runner/run/made_plan.c"
 
 #include <setjmp.h>
 #include <stdarg.h>

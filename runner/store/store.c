@@ -3,7 +3,7 @@
  * WAL file itself, by the file object that SQLite has open: that is the sync which
  * synchronous=FULL would add, but chosen per transaction. It takes all earlier commits along.
  */
-#include "runner/engine/store_inner.h"
+#include "runner/store/store_inner.h"
 
 #include "base/mem.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 #include "tests/unit/runner/engine/made_log.c"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -1,4 +1,4 @@
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include "base/clock.h"
 #include "base/json.h"

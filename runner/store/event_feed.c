@@ -1,11 +1,11 @@
 /* A batch is a list of events and one text with their heads: all of an event of a run's state, of a
  * journal's line what stands before the line's own bytes. The journal's path of a line is put into
  * the same text, so that a batch costs no allocation of its own for each event. */
-#include "runner/engine/event_feed.h"
+#include "runner/store/event_feed.h"
 
 #include "base/mem.h"
 #include "kernel-gateway/keeper.h"
-#include "runner/engine/event_text.h"
+#include "runner/store/event_text.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "runner/engine/step_heap.h"
+#include "runner/run/step_heap.h"
 
 #include "base/mem.h"
 
