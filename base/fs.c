@@ -73,12 +73,15 @@ int fs_read_fd(int fd, const char *name, size_t cap, struct buf *out, struct err
 
 /* --- writing: a replacement lies beside its file until it takes the file's place --- */
 
+#define TEMPORARY_SIZE 32
+
 /* Everything happens relative to a descriptor of the directory, so that it stays the same one. */
 struct replacement {
     int directory;
     int fd;
-    char *target;  /* the file's path, links followed */
-    char temp[32]; /* the replacement's name; empty: there is none (any more) */
+    char *target;              /* the file's path, links followed */
+    char temp[TEMPORARY_SIZE]; /* the replacement's name; empty: it has none (any more) */
+    bool is_new;               /* there was nothing to replace */
 };
 
 static void replacement_clear(struct replacement *r)
@@ -123,6 +126,29 @@ static int keep_attributes(int fd, const struct stat *old)
     return fchmod(fd, mode);
 }
 
+static void temporary_name(char name[static TEMPORARY_SIZE])
+{
+    char digits[17];
+
+    random_hex(digits, 16);
+    snprintf(name, TEMPORARY_SIZE, ".segue-%s.tmp", digits);
+}
+
+/* Without a name, where the file system can: then a process that is killed leaves nothing. */
+static int replacement_open(struct replacement *r, mode_t mode)
+{
+    char temp[TEMPORARY_SIZE];
+
+    r->fd = openat(r->directory, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+    if (r->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return r->fd;
+    temporary_name(temp);
+    r->fd = openat(r->directory, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (r->fd >= 0)
+        memcpy(r->temp, temp, sizeof temp);
+    return r->fd;
+}
+
 static int replacement_create(struct replacement *r, mode_t mode, struct err *e)
 {
     struct stat old;
@@ -133,15 +159,10 @@ static int replacement_create(struct replacement *r, mode_t mode, struct err *e)
     if (exists && !S_ISREG(old.st_mode))
         return err_set(e, ERR_INVALID, "\"%s\" is not a regular file", r->target);
 
-    char temp[sizeof r->temp] = ".segue-";
-    random_hex(temp + strlen(temp), 16);
-    strcat(temp, ".tmp");
+    r->is_new = !exists;
     /* What is kept secret by the old mode must not be open even for a moment. */
-    r->fd = openat(r->directory, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                   exists ? 0600 : mode);
-    if (r->fd < 0)
+    if (replacement_open(r, exists ? 0600 : mode) < 0)
         return err_errno(e, errno, "cannot write beside \"%s\"", r->target);
-    strcpy(r->temp, temp);
     if (exists && keep_attributes(r->fd, &old) < 0)
         return err_errno(e, errno, "cannot keep owner and mode of \"%s\"", r->target);
     return 0;
@@ -159,13 +180,41 @@ static int replacement_begin(struct replacement *r, const char *path, mode_t mod
     return replacement_create(r, mode, e);
 }
 
+static int link_as(const struct replacement *r, const char *name)
+{
+    char self[32];
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", r->fd);
+    return linkat(AT_FDCWD, self, r->directory, name, AT_SYMLINK_FOLLOW);
+}
+
+/* Gives a file without a name one: its own where nothing is there yet, else one to be renamed. */
+static int replacement_name(struct replacement *r)
+{
+    char temp[TEMPORARY_SIZE];
+
+    if (r->temp[0])
+        return 0;
+    if (r->is_new && link_as(r, fs_basename(r->target)) == 0)
+        return 0;
+    if (r->is_new && errno != EEXIST)
+        return -1;
+    temporary_name(temp);
+    if (link_as(r, temp) < 0)
+        return -1;
+    memcpy(r->temp, temp, sizeof temp);
+    return 0;
+}
+
 static int replacement_finish(struct replacement *r, enum fs_sync sync, struct err *e)
 {
     if (sync == FS_SYNC && fsync(r->fd) < 0)
         return err_errno(e, errno, "cannot sync \"%s\"", r->target);
+    if (replacement_name(r) < 0)
+        return err_errno(e, errno, "cannot name \"%s\"", r->target);
     if (close(take_fd(&r->fd)) < 0) /* where quotas and network file systems report */
         return err_errno(e, errno, "cannot write \"%s\"", r->target);
-    if (renameat(r->directory, r->temp, r->directory, fs_basename(r->target)) < 0)
+    if (r->temp[0] && renameat(r->directory, r->temp, r->directory, fs_basename(r->target)) < 0)
         return err_errno(e, errno, "cannot replace \"%s\"", r->target);
     r->temp[0] = 0;
     if (sync == FS_SYNC && fsync(r->directory) < 0)

@@ -239,12 +239,14 @@ int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
 
     for (;;) {
         char directory[PATH_MAX];
-        int fds[MAX_FDS];
+        int fds[MAX_FDS] = {-1, -1, -1};
         size_t fd_count;
         ssize_t got = receive_packet(socket_fd, directory, sizeof directory, fds, &fd_count);
         if (got <= 0)
             return 0;
         directory[got - 1] = 0;
+        if (fd_count < 2)
+            return 1; /* no request of ours */
 
         int pidfd = -1;
         int answer = fork_keeper(&pidfd);

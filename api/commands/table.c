@@ -3,6 +3,7 @@
 #include "api/commands/shown.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -71,6 +72,7 @@ static void narrow(const struct table *table, int *widths, int width)
 
 static void measure(const struct table *table, int *widths)
 {
+    assert(table->column_count > 0);
     for (uint32_t i = 0; i < table->column_count; i++)
         widths[i] = shown_width(table->columns[i].heading);
     for (size_t i = 0; i < table->count; i++) {
@@ -97,6 +99,7 @@ void table_put(const struct table *table, int width, struct buf *out)
 {
     auto_free int *widths = mem_array(table->column_count, sizeof *widths);
 
+    assert(table->column_count > 0);
     measure(table, widths);
     if (width > 0)
         narrow(table, widths, width);

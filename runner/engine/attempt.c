@@ -281,11 +281,14 @@ static int adopt_living(struct attempt *attempt, const char *lock, struct err *e
     return 0;
 }
 
-static int adopt(struct attempt *attempt, const char *directory, const char *lock, uint64_t offset,
-                 struct err *e)
+/* No keeper has begun, and none will. */
+static bool has_never_begun(const char *lock)
 {
-    if (!is_lock_free(lock) && adopt_living(attempt, lock, e) < 0)
-        return -1;
+    return !fs_exists(lock) || (is_lock_free(lock) && read_pid(lock) == 0);
+}
+
+static int adopt(struct attempt *attempt, const char *directory, uint64_t offset, struct err *e)
+{
     attempt->was_born = true;
     if (open_journal(attempt, directory, offset, e) < 0)
         return -1;
@@ -294,19 +297,33 @@ static int adopt(struct attempt *attempt, const char *directory, const char *loc
     return 0;
 }
 
+/* 1: its keeper lives or is gone, 0: it has never begun. An engine that is just dying lets go of
+ * the lock while it is looked at: hence what has never begun is asked for once more. */
+static int find_keeper(struct attempt *attempt, const char *lock, struct err *e)
+{
+    if (has_never_begun(lock))
+        return 0;
+    if (is_lock_free(lock))
+        return 1;
+    if (adopt_living(attempt, lock, e) < 0)
+        return has_never_begun(lock) ? 0 : -1;
+    return attempt->is_gone && has_never_begun(lock) ? 0 : 1;
+}
+
 int attempt_adopt(struct attempt **ret_attempt, const struct attempt_world *world,
                   const char *directory, const char *mark, uint64_t offset, void *user,
                   struct err *e)
 {
     auto_free char *lock = fs_join(directory, KEEPER_LOCK);
     struct attempt *attempt = new_attempt(world, mark, user);
+    int found = find_keeper(attempt, lock, e);
 
-    if (!fs_exists(lock) || (is_lock_free(lock) && read_pid(lock) == 0)) {
+    if (found == 0) {
         fs_remove_tree(directory, e);
         attempt_free(attempt); /* with its socket directory */
         return 0;
     }
-    if (adopt(attempt, directory, lock, offset, e) < 0) {
+    if (found < 0 || adopt(attempt, directory, offset, e) < 0) {
         attempt->is_gone = false; /* for all we know */
         attempt_free(attempt);
         return err_prefix(e, "cannot take up the attempt in \"%s\"", directory);

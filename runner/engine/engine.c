@@ -456,6 +456,18 @@ static int open_lasting_parts(struct engine *engine, struct err *e)
     return 0;
 }
 
+/* What cannot be said yet of a keeper, which is just being born or dying, can be said in a moment.
+ */
+static int load_at_start(struct engine *engine, struct err *e)
+{
+    if (engine_load(engine, e) == 0)
+        return 0;
+    if (engine->options.life == ENGINE_ONCE || e->code != ERR_UNAVAILABLE)
+        return -1;
+    fail(engine, e);
+    return 0;
+}
+
 /* The nursery first: it is forked from while it is still small and has no threads. */
 static int open_parts(struct engine *engine, struct err *e)
 {
@@ -472,7 +484,7 @@ static int open_parts(struct engine *engine, struct err *e)
     engine->command_source = loop_add_fd(options->loop, command_queue_fd(engine->commands), EPOLLIN,
                                          on_commands, engine);
     set_up_world(engine);
-    return engine_load(engine, e);
+    return load_at_start(engine, e);
 }
 
 int engine_open(struct engine **ret_engine, const struct engine_options *options,

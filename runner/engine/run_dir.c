@@ -33,6 +33,8 @@ static int make_files(const struct run_dir *dir, const struct json *definition, 
 
     if (fs_mkdirs(dir->io, 0755, e) < 0 || give_away(dir, dir->io, e) < 0)
         return -1;
+    if (fs_exists(dir->pipeline_file))
+        return 0; /* by an earlier engine; it never changes */
     /* Parameters may be secrets: for those who run the steps only. */
     if (fs_write(dir->pipeline_file, text, 0600, FS_NO_SYNC, e) < 0)
         return -1;

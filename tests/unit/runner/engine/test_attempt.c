@@ -710,14 +710,15 @@ static void one_that_is_just_being_borne_is_waited_for(void **at)
     end_birth(&birth);
 }
 
-static void one_that_dies_at_its_birth_is_gone(void **at)
+/* It had done nothing yet. */
+static void one_that_dies_at_its_birth_has_never_begun(void **at)
 {
     struct world *world = *at;
     struct birth birth;
 
     start_birth(world, &birth, 0);
-    assert_int_equal(adopt(world, 0), 1);
-    assert_true(attempt_is_gone(world->attempt));
+    assert_int_equal(adopt(world, 0), 0);
+    assert_null(world->attempt);
     end_birth(&birth);
 }
 
@@ -791,7 +792,7 @@ int main(int argc, char **argv)
         TEST(one_without_a_journal_is_gone),
         TEST(a_number_that_means_somebody_else_is_not_the_keepers),
         TEST(one_that_is_just_being_borne_is_waited_for),
-        TEST(one_that_dies_at_its_birth_is_gone),
+        TEST(one_that_dies_at_its_birth_has_never_begun),
         TEST(one_that_is_held_by_nobody_known_cannot_be_taken_up),
         TEST(marks_differ_and_fit),
     };
