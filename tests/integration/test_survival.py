@@ -151,8 +151,8 @@ def test_kills_of_everything(new_service):
         what = choice(["daemon", "nursery", "keeper", "kernel", "keeper", "kernel"])
         if what == "daemon":
             campaign.kill()
-        elif what == "nursery":
-            os.kill(service.nursery(), signal.SIGKILL)
+        elif what == "nursery" and (pid := service.nursery()):
+            kill_quietly(pid)
         elif what == "keeper" and (keepers := service.keepers()):
             pid = choice(keepers)
             if hurt := step_of_keeper(service, pid):

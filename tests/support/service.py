@@ -275,10 +275,10 @@ class Service:
         return processes_below(self.root)
 
     def nursery(self):
-        """The pid of the daemon's nursery."""
+        """The pid of the daemon's nursery; None: it was killed and nothing has begun since."""
         mine = [pid for pid in processes_below(self.root) if is_child(pid, self.process.pid)]
-        assert len(mine) == 1, f"children of the daemon: {mine}"
-        return mine[0]
+        assert len(mine) <= 1, f"children of the daemon: {mine}"
+        return mine[0] if mine else None
 
     # ------------------------------------------------------------------------------------------ log
 
