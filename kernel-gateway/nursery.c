@@ -172,7 +172,7 @@ int nursery_bear(struct nursery *nursery, const struct keeper_birth *birth, stru
         /* It may have borne a keeper and been killed before it could say so. To ask again could
          * mean two keepers for one attempt, so this attempt is given up. */
         end_nursery(nursery);
-        return err_set(e, ERR_IO, "the nursery of keepers was killed");
+        return err_set(e, ERR_UNAVAILABLE, "the nursery of keepers was killed");
     }
     if (answer < 0)
         return err_errno(e, -answer, "cannot fork a keeper");

@@ -113,7 +113,9 @@ static int show(const struct options *options, const struct plan *plan,
 {
     auto_buf struct buf out = {0};
     auto_problems struct problems warnings = {0};
-    plan_check_files(plan, pipeline, project->dir, project->pipeline_dir, &warnings);
+    struct err e;
+    if (plan_check_files(plan, pipeline, project->dir, project->pipeline_dir, &warnings, &e) < 0)
+        problems_add(&warnings, &pipeline->doc, JSON_NONE, "%s", e.text);
     report_problems(stderr, options->file, &warnings, REPORT_WARNINGS);
     if (options->output == OUTPUT_JSON) {
         plan_to_json(plan, pipeline, &out);

@@ -22,8 +22,11 @@ static void warn_about_files(const char *file, const struct pipeline *pipeline,
                              const struct project *project)
 {
     auto_problems struct problems warnings = {0};
+    struct err e;
     for (uint32_t i = 0; i < pipeline->step_count; i++)
-        pipeline_check_step(pipeline, i, project->dir, project->pipeline_dir, &warnings);
+        if (pipeline_check_step(pipeline, i, project->dir, project->pipeline_dir, &warnings, &e) <
+            0)
+            problems_add(&warnings, &pipeline->doc, JSON_NONE, "%s", e.text);
     report_problems(stderr, file, &warnings, REPORT_WARNINGS);
 }
 

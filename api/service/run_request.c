@@ -372,7 +372,9 @@ static int check_files(const struct run_request *request, const struct plan *pla
     const struct project *project = &request->project;
     auto_problems struct problems found = {0};
 
-    plan_check_files(plan, request->pipeline, project->dir, project->pipeline_dir, &found);
+    if (plan_check_files(plan, request->pipeline, project->dir, project->pipeline_dir, &found, e) <
+        0)
+        return -1;
     if (found.total == 0)
         return 0;
     add_from_pipeline(request, &found, problems);

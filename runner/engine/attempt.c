@@ -137,11 +137,7 @@ static int bear_keeper(struct attempt *attempt, const char *directory, struct er
         .listen_fd = listen_fd,
         .life_fd = attempt->world->life_fd,
     };
-    if (nursery_bear(attempt->world->nursery, &birth, &attempt->keeper, e) == 0)
-        return 0;
-    /* A nursery that was killed may have borne one all the same: it hears this before it starts. */
-    send_stop(attempt, CAUSE_CANCELLED);
-    return -1;
+    return nursery_bear(attempt->world->nursery, &birth, &attempt->keeper, e);
 }
 
 static int open_journal(struct attempt *attempt, const char *directory, uint64_t offset,
@@ -222,6 +218,7 @@ int attempt_start(struct attempt **ret_attempt, const struct attempt_world *worl
     if (make_directory(directory, task, e) < 0 ||
         make_socket_dir(attempt, directory, task, e) < 0 ||
         open_journal(attempt, directory, 0, e) < 0 || bear_keeper(attempt, directory, e) < 0) {
+        attempt->is_gone = e->code != ERR_UNAVAILABLE; /* else there may be one, for all we know */
         attempt_free(attempt);
         return err_prefix(e, "cannot start the step");
     }

@@ -38,7 +38,8 @@ struct attempt_world {
 void attempt_mark(char mark[11]);
 
 /* Writes the task, takes the lock, has the keeper born. `task` has attempt_id (its mark) and
- * socket_dir (attempt_socket_dir) set. */
+ * socket_dir (attempt_socket_dir) set. ERR_UNAVAILABLE: the nursery was killed meanwhile, and
+ * whether it has borne one is for attempt_adopt to say. */
 int attempt_start(struct attempt **ret_attempt, const struct attempt_world *world,
                   const char *directory, const struct task *task, void *user, struct err *e);
 

@@ -116,6 +116,24 @@ static void on_news(void *user)
 
 const struct attempt_events live_run_attempt_events = {.news = on_news};
 
+static int start_task(struct live_attempt *attempt, const struct task *task, struct err *e)
+{
+    const struct attempt_world *world = &attempt->live->world->attempts;
+    struct attempt **started = &attempt->attempt;
+
+    if (attempt_start(started, world, attempt->directory, task, attempt, e) == 0)
+        return 0;
+    if (e->code != ERR_UNAVAILABLE)
+        return -1;
+    /* The nursery was killed in the middle of it. */
+    int found = attempt_adopt(started, world, attempt->directory, attempt->mark, 0, attempt, e);
+    if (found == 0)
+        return attempt_start(started, world, attempt->directory, task, attempt, e);
+    if (found > 0)
+        on_news(attempt);
+    return found > 0 ? 0 : -1;
+}
+
 static int start_keeper(struct live_attempt *attempt, struct err *e)
 {
     struct live_run *live = attempt->live;
@@ -137,8 +155,7 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
         return -1;
     if (task_make(&task, &source, attempt->step, attempt->number, attempt->mark, e) < 0)
         return -1;
-    int result =
-        attempt_start(&attempt->attempt, &world->attempts, attempt->directory, &task, attempt, e);
+    int result = start_task(attempt, &task, e);
     task_clear(&task);
     return result;
 }

@@ -61,8 +61,9 @@ static int make(struct store *reader, const char *run_uuid, enum rerun_from from
     if (from == RERUN_FAILED && narrow_to_failed(reader, old, e) < 0)
         return -1;
     const struct submission *submission = old->submission;
-    plan_check_files(submission->plan, submission->pipeline, submission->project.dir,
-                     submission->project.pipeline_dir, problems);
+    if (plan_check_files(submission->plan, submission->pipeline, submission->project.dir,
+                         submission->project.pipeline_dir, problems, e) < 0)
+        return -1;
     return problems->total > 0 ? problems_to_err(problems, e) : 0;
 }
 

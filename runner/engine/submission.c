@@ -72,8 +72,9 @@ static int check(struct submission *submission, const struct request *request,
     if (plan_make(submission->pipeline, request->run_type, request->selected,
                   request->selected_count, &submission->plan, e) < 0)
         return -1;
-    plan_check_files(submission->plan, submission->pipeline, project->dir, project->pipeline_dir,
-                     problems);
+    if (plan_check_files(submission->plan, submission->pipeline, project->dir,
+                         project->pipeline_dir, problems, e) < 0)
+        return -1;
     if (problems->total > 0)
         return problems_to_err(problems, e);
     if (environments_read(&environments, project->dir, NULL, e) < 0)

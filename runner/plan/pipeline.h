@@ -109,9 +109,10 @@ int pipeline_find_step(const struct pipeline *pipeline, const char *text, uint32
 
 /* Checks what only matters once a step is to run: it has a file of a known kind, which exists as a
  * regular file inside `project_dir`, also after following links. `pipeline_dir` is the pipeline
- * file's directory, relative to `project_dir` ("." for itself). Adds to `problems`. */
-void pipeline_check_step(const struct pipeline *pipeline, uint32_t step, const char *project_dir,
-                         const char *pipeline_dir, struct problems *problems);
+ * file's directory, relative to `project_dir` ("." for itself). Adds to `problems`. -1: it cannot
+ * be found out (ERR_IO: descriptors have run out, the disk fails), which is nobody's fault here. */
+int pipeline_check_step(const struct pipeline *pipeline, uint32_t step, const char *project_dir,
+                        const char *pipeline_dir, struct problems *problems, struct err *e);
 
 /* A step's title, else its file path, else its uuid. */
 const char *pipeline_step_label(const struct pipeline_step *step);

@@ -113,14 +113,16 @@ static int check_file(const struct pipeline_step *step, const char *project_dir,
     return fd < 0 ? -1 : 0;
 }
 
-void pipeline_check_step(const struct pipeline *pipeline, uint32_t step_index,
-                         const char *project_dir, const char *pipeline_dir,
-                         struct problems *problems)
+int pipeline_check_step(const struct pipeline *pipeline, uint32_t step_index,
+                        const char *project_dir, const char *pipeline_dir,
+                        struct problems *problems, struct err *e)
 {
     const struct pipeline_step *step = &pipeline->steps[step_index];
-    struct err e;
-    if (check_file(step, project_dir, pipeline_dir, &e) == 0)
-        return;
+    if (check_file(step, project_dir, pipeline_dir, e) == 0)
+        return 0;
+    if (e->code == ERR_IO)
+        return -1;
     json_at at = json_get(&pipeline->doc, step->node, "file_path");
-    problems_add(problems, &pipeline->doc, at == JSON_NONE ? step->node : at, "%s", e.text);
+    problems_add(problems, &pipeline->doc, at == JSON_NONE ? step->node : at, "%s", e->text);
+    return 0;
 }

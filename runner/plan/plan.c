@@ -238,11 +238,15 @@ void plan_free(struct plan *plan)
 
 /* --- what it is for --- */
 
-void plan_check_files(const struct plan *plan, const struct pipeline *pipeline,
-                      const char *project_dir, const char *pipeline_dir, struct problems *problems)
+int plan_check_files(const struct plan *plan, const struct pipeline *pipeline,
+                     const char *project_dir, const char *pipeline_dir, struct problems *problems,
+                     struct err *e)
 {
     for (uint32_t i = 0; i < plan->count; i++)
-        pipeline_check_step(pipeline, plan->steps[i].step, project_dir, pipeline_dir, problems);
+        if (pipeline_check_step(pipeline, plan->steps[i].step, project_dir, pipeline_dir, problems,
+                                e) < 0)
+            return -1;
+    return 0;
 }
 
 /* ["uuid", ...] of positions in the plan. */

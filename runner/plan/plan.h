@@ -55,8 +55,9 @@ AUTO_FUNCTION(struct plan, plan_free)
 #define auto_plan auto_with(plan_free_at)
 
 /* pipeline_check_step of every step of the plan. */
-void plan_check_files(const struct plan *plan, const struct pipeline *pipeline,
-                      const char *project_dir, const char *pipeline_dir, struct problems *problems);
+int plan_check_files(const struct plan *plan, const struct pipeline *pipeline,
+                     const char *project_dir, const char *pipeline_dir, struct problems *problems,
+                     struct err *e);
 
 /* Appends the plan as JSON: {run_type, steps: [{step_uuid, title, file_path, rank,
  * incoming_connections}], sentinel: {incoming_connections}}. */

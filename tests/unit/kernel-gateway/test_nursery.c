@@ -448,7 +448,7 @@ static void death_in_the_middle_of_a_birth_is_told(void **state)
     assert_int_equal(nursery_start(&world->nursery, argv, &e), 0);
     for (int i = 0; i < 2; i++) { /* and again: the next request gets a nursery of its own */
         assert_int_equal(try_bear(world, -1, &borne, &e), -1);
-        assert_int_equal(e.code, ERR_IO);
+        assert_int_equal(e.code, ERR_UNAVAILABLE);
     }
 }
 

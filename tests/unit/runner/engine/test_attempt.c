@@ -87,6 +87,7 @@ static int bear_and_die(void)
     memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fds);
     if (fork() == 0) {
         close(3);
+        dprintf(fds[0], "%d\n", getpid()); /* as a nursery of ours does */
         _exit(act(&(struct keeper_birth){directory, fds[0], fds[1], fds[2]}));
     }
     raise(SIGKILL);
@@ -362,6 +363,20 @@ static void one_that_may_have_left_something_is_found_at_the_next_start(void **a
     assert_string_equal(target, world->directory);
 }
 
+static int adopt(struct world *world, uint64_t offset)
+{
+    struct err e;
+    int found = attempt_adopt(&world->attempt, &world->shared, world->directory,
+                              world->task.attempt_id, offset, world, &e);
+
+    if (found < 0)
+        fail_msg("%s", e.text);
+    world->lines = 0;
+    world->offset = offset;
+    buf_reset(&world->last);
+    return found;
+}
+
 /* --- refusals --- */
 
 static void check_refused(struct world *world, enum err_code code)
@@ -374,7 +389,7 @@ static void check_refused(struct world *world, enum err_code code)
         fail_msg("%s: %s", err_name(e.code), e.text);
     assert_non_null(strstr(e.text, "cannot start the step"));
     assert_null(world->attempt);
-    assert_false(fs_exists(sockets));
+    assert_int_equal(fs_exists(sockets), code == ERR_UNAVAILABLE); /* there may be a keeper */
 }
 
 static void without_a_directory_nothing_is_started(void **at)
@@ -403,10 +418,11 @@ static void a_nursery_that_is_gone_for_good_is_told(void **at)
 
     nursery_free(world->shared.nursery);
     assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
-    check_refused(world, ERR_IO);
+    check_refused(world, ERR_UNAVAILABLE);
+    assert_int_equal(adopt(world, 0), 0); /* there is no keeper: it may be started again */
 }
 
-static void a_keeper_that_nobody_knows_of_does_not_live_on(void **at)
+static void a_keeper_that_its_nursery_could_not_tell_of_is_taken_up(void **at)
 {
     static const char *const nursery[] = {"/proc/self/exe", "bear-and-die", NULL};
     struct world *world = *at;
@@ -415,7 +431,9 @@ static void a_keeper_that_nobody_knows_of_does_not_live_on(void **at)
 
     nursery_free(world->shared.nursery);
     assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
-    check_refused(world, ERR_IO);
+    check_refused(world, ERR_UNAVAILABLE);
+    assert_int_equal(adopt(world, 0), 1);
+    attempt_stop(world->attempt, CAUSE_CANCELLED);
     auto_close int fd = open(lock, O_RDONLY | O_CLOEXEC);
     alarm(30);                               /* fails where it would wait for ever */
     assert_int_equal(flock(fd, LOCK_EX), 0); /* until the keeper ends */
@@ -445,20 +463,6 @@ static void sockets_are_given_to_whom_the_kernel_runs_as(void **at)
 }
 
 /* --- taking up what an earlier engine started --- */
-
-static int adopt(struct world *world, uint64_t offset)
-{
-    struct err e;
-    int found = attempt_adopt(&world->attempt, &world->shared, world->directory,
-                              world->task.attempt_id, offset, world, &e);
-
-    if (found < 0)
-        fail_msg("%s", e.text);
-    world->lines = 0;
-    world->offset = offset;
-    buf_reset(&world->last);
-    return found;
-}
 
 /* As the engine that has started it goes, whatever has become of it. */
 static void forget(struct world *world)
@@ -778,7 +782,7 @@ int main(int argc, char **argv)
         TEST(without_a_directory_nothing_is_started),
         TEST(a_second_keeper_is_not_borne),
         TEST(a_nursery_that_is_gone_for_good_is_told),
-        TEST(a_keeper_that_nobody_knows_of_does_not_live_on),
+        TEST(a_keeper_that_its_nursery_could_not_tell_of_is_taken_up),
         TEST(sockets_are_given_to_whom_the_kernel_runs_as),
         TEST(one_that_was_only_decided_may_be_started),
         TEST(one_that_was_only_prepared_may_be_started),

@@ -666,7 +666,7 @@ static void files_are_checked_for_steps_that_run(void **state)
         auto_problems struct problems problems = {0};
         snprintf(text, sizeof text, "{\"steps\":{\"a\":{\"file_path\":\"%s\"}}}", ROWS[i].path);
         auto_pipeline struct pipeline *p = parsed(text);
-        pipeline_check_step(p, 0, project, "sub", &problems);
+        assert_int_equal(pipeline_check_step(p, 0, project, "sub", &problems, &e), 0);
         assert_int_equal(problems.total, ROWS[i].detail ? 1 : 0);
         if (!ROWS[i].detail)
             continue;
@@ -683,7 +683,8 @@ static void a_step_without_file_path_is_pointed_at(void **state)
     (void)state;
     auto_pipeline struct pipeline *p = parsed("{\"steps\":{\"a\":{}}}");
     auto_problems struct problems problems = {0};
-    pipeline_check_step(p, 0, "/", ".", &problems);
+    struct err e;
+    assert_int_equal(pipeline_check_step(p, 0, "/", ".", &problems, &e), 0);
     assert_int_equal(problems.total, 1);
     assert_string_equal(problems.items[0].pointer, "/steps/a");
 }

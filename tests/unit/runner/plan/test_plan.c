@@ -325,7 +325,7 @@ static void only_files_of_planned_steps_are_checked(void **state)
                                "\"c\":{\"file_path\":\"pipelines/pipeline-2020\"}}}";
     assert_int_equal(pipeline_parse(str_of(TEXT), "x", &pipeline, &problems, &e), 0);
     auto_plan struct plan *plan = planned(pipeline, RUN_SELECTION, "ac");
-    plan_check_files(plan, pipeline, "tests", "data", &problems);
+    assert_int_equal(plan_check_files(plan, pipeline, "tests", "data", &problems, &e), 0);
     assert_int_equal(problems.total, 2);
     assert_string_equal(problems.items[0].pointer, "/steps/a/file_path");
     assert_string_equal(problems.items[1].pointer, "/steps/c/file_path");
