@@ -67,7 +67,7 @@ static void answer_run(const struct service *service, struct exchange *exchange,
         result = run_json_put(&out, store, service->projects, run_uuid, &e);
     readers_give_back(service->readers, store);
     if (result < 0)
-        exchange_answer_err(exchange, &e, NULL);
+        answer_refusal(exchange, &e);
     else
         exchange_answer_json(exchange, status, &out);
 }
@@ -131,7 +131,7 @@ static int answer_repeated(const struct service *service, struct exchange *excha
                         "the Idempotency-Key was used for another request before: a new request "
                         "needs a new key");
     if (found < 0)
-        exchange_answer_err(exchange, &e, NULL);
+        answer_refusal(exchange, &e);
     else if (found > 0)
         answer_accepted(service, exchange, run.text, true, (struct str){0});
     return found;
