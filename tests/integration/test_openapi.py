@@ -530,6 +530,12 @@ def make_real(service, case, operation_id, real):
         case.body = {**kept, **real["body"]}
 
 
+def checks_for(response):
+    """A part of a JSON file is bytes, not JSON."""
+    is_part = response.status_code == 206
+    return [each for each in CHECKS if not is_part or each is not checks.response_schema_conformance]
+
+
 @pytest.mark.timeout(7200 if CASES > 5000 else 300)
 @pytest.mark.parametrize(("operation_id", "mode"), KINDS)
 def test_made_up_requests(held, operation_id, mode):
@@ -542,7 +548,7 @@ def test_made_up_requests(held, operation_id, mode):
         make_real(held, case, operation_id, real)
         response = case.call(headers=headers, timeout=30)
         held.seen[operation_id, response.status_code] += 1
-        case.validate_response(response, checks=CHECKS, headers=headers)
+        case.validate_response(response, checks=checks_for(response), headers=headers)
 
     ask()
     assert held.is_running(), held.explain()
@@ -570,7 +576,7 @@ def test_made_up_stories(held):
             return {"headers": headers, "timeout": 30}
 
         def validate_response(self, response, case, **_):
-            case.validate_response(response, checks=CHECKS, headers=headers)
+            case.validate_response(response, checks=checks_for(response), headers=headers)
 
     run_state_machine_as_test(Story, settings=settings(
         hypothesis_settings(CASES // 100), stateful_step_count=8))
