@@ -22,7 +22,9 @@ from .project import Step, uuid_of
 from .segue import wait_until
 from .service import HANG_S, Follower, StreamEnded
 
-SEED = int(os.environ.get("SEGUE_SEED") or random.SystemRandom().randrange(1 << 32))
+# `make test` chooses the same each time; `make soak` is there to find new ones.
+SEED = int(os.environ.get("SEGUE_SEED")
+           or (random.SystemRandom().randrange(1 << 32) if os.environ.get("SEGUE_SOAK") else 20261122))
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, StreamEnded)
 LINES = 60
 
