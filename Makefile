@@ -37,16 +37,16 @@ FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,addres
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
-LIBS := -lzmq -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
+LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
-FOLDERS := base kernel-gateway runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
-           api/server api/service api/commands api
+FOLDERS := base kernel-gateway kernel-gateway/clients kernel-gateway/interactive runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
+           api/server api/jupyter api/service api/commands api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=tests/unit/%/test_*.c))))
 FUZZ    := $(patsubst tests/fuzz/%.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz tests/faults tests/bench/serve, \
+C_FILES  = $(sort $(wildcard $(foreach at,$(FOLDERS) $(FOLDERS:%=tests/unit/%) tests/unit tests/fuzz tests/faults tests/fakes tests/bench/serve, \
                                  $(at)/*.c $(at)/*.h)))
 DOCKER_TESTS := $(wildcard tests/integration/test_*docker.py) tests/integration/test_compose.py
 VENV := build/venv
@@ -117,7 +117,8 @@ install: ## the release into PREFIX=/usr/local, below DESTDIR
 	    >"$(DESTDIR)$(PREFIX)/lib/systemd/system/segue.service"
 
 clean: ## removes what was built; keeps the Python modules and Docker images of build/
-	find build -mindepth 1 -maxdepth 1 ! -name venv ! -name docker ! -name packages \
+	find build -mindepth 1 -maxdepth 1 ! -name venv ! -name venv-gateway ! -name node ! -name docker \
+	    ! -name packages \
 	    -exec rm -rf {} +
 
 # ---------------------------------------------------------- packages and Python modules, if missing
@@ -132,6 +133,21 @@ $(VENV)/made: | build/packages/python
 $(VENV)/%.installed: %/requirements.txt $(VENV)/made
 	@echo "installing the Python modules of $< into $(VENV)"
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The judges of the kernel gateway: a whole JupyterLab, which shall not be in the way of other tests.
+JUDGES_VENV := build/venv-gateway
+$(JUDGES_VENV)/made: | build/packages/python
+	$(PYTHON) -m venv --clear $(JUDGES_VENV)
+	@touch $@
+$(JUDGES_VENV)/tests.installed: tests/gateway/requirements.txt $(JUDGES_VENV)/made
+	@echo "installing the Python modules of $< into $(JUDGES_VENV)"
+	@$(JUDGES_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+build/node/installed: tests/gateway/node/package.json tests/gateway/node/package-lock.json | build/packages/node
+	@echo "installing the Node modules of $< into $(@D)"
+	@mkdir -p $(@D) && cp $^ $(@D)/
+	@cd $(@D) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # ----------------------------------------------------------------------------------------- the demo
@@ -169,10 +185,17 @@ bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
 	$(PYTEST) tests/integration/test_bad_worlds.py
 judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and by segue, compared
 	$(PYTEST) tests/judge
+GATEWAY_JUDGES := $(JUDGES_VENV)/tests.installed build/node/installed build/packages/browser
+gateway-judge: $(GATEWAY_JUDGES) $(B)/segue $(B)/quick_kernel ## JupyterLab and other clients on the kernel gateway
+	$(PYTEST:$(VENV)/%=$(JUDGES_VENV)/%) tests/gateway
+$(B)/quick_kernel: tests/fakes/quick_kernel.c | build/packages/build
+	@mkdir -p $(@D)
+	@echo "link    $@"
+	$(Q)$(CC) $(CSTD) $(WARN) -O2 -g -o $@ $< -lzmq -lcrypto
 docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine ## tests in a Docker engine of their own
 	@$(MAKE) -j$(JOBS) $(B)/segue $(B)/unit/kernel-gateway/test_launch_docker
 	@tests/run_in_engine.sh $(MAKE) docker-test-inside
-docker-test-inside: images image-service
+docker-test-inside: images image-service image-jupyterlab
 	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/test_launch_docker
 	$(PYTEST) $(DOCKER_TESTS)
 
@@ -180,6 +203,10 @@ bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbcli
 	@$(MAKE) -j$(JOBS) VARIANT=release all serve-bench-tools
 	$(VENV)/bin/python tests/bench/bench.py --segue build/release/segue --out build/bench.json
 	$(VENV)/bin/python tests/bench/serve/serve_bench.py --out build/bench-serve.json
+	@$(MAKE) bench-gateway
+bench-gateway: $(JUDGES_VENV)/tests.installed ## the kernel gateway beside Jupyter Kernel Gateway
+	@$(MAKE) -j$(JOBS) VARIANT=release all build/release/quick_kernel
+	$(JUDGES_VENV)/bin/python tests/bench/gateway/gateway_bench.py --out build/bench-gateway.json
 SERVE_BENCH_TOOLS := $(addprefix $(B)/,hello append listen)
 serve-bench-tools: $(SERVE_BENCH_TOOLS)
 $(SERVE_BENCH_TOOLS): $(B)/%: $(B)/tests/bench/serve/%.o
@@ -189,6 +216,7 @@ $(SERVE_BENCH_TOOLS): $(B)/%: $(B)/tests/bench/serve/%.o
 soak: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## hours of kills, faults (SEGUE_SEED=N) and made-up requests
 	SEGUE_SOAK=1 $(PYTEST) tests/integration/test_survival.py
 	SCHEMATHESIS_CASES=20000 $(PYTEST) tests/integration/test_openapi.py -k made_up
+	SEGUE_SOAK=1 $(MAKE) gateway-judge
 
 cover: build/packages/cover ## line coverage of the unit tests
 	@$(MAKE) -j$(JOBS) VARIANT=cover check
@@ -223,9 +251,13 @@ image-service: image-base ## the service's own image, segue/service
 	@echo "image   segue/service"
 	@docker build --quiet --network host --file docker/Dockerfile --tag segue/service .
 
+image-jupyterlab: image-base ## JupyterLab for docker/compose.yaml, segue/jupyterlab
+	@echo "image   segue/jupyterlab"
+	@docker build --quiet --network host --tag segue/jupyterlab $(EXTRA_CA) docker/jupyterlab
+
 FORCE:
-.PHONY: FORCE all bench check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
-        fuzz-targets hardening help image-service install integration integration-asan bad-worlds judge layers sdk \
+.PHONY: FORCE all bench bench-gateway check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
+        fuzz-targets gateway-judge hardening help image-jupyterlab image-service install integration integration-asan bad-worlds judge layers sdk \
         serve-bench-tools soak test tidy unit
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -19,6 +19,7 @@ needs_of() {
         echo libmicrohttpd-dev header microhttpd.h
         echo libsqlite3-dev header sqlite3.h
         echo libssl-dev header openssl/evp.h
+        echo libwslay-dev header wslay/wslay.h
         ;;
     cmocka) echo libcmocka-dev header cmocka.h ;;
     python) echo python3-venv python "$PYTHON" ;;
@@ -36,6 +37,16 @@ needs_of() {
     integration)
         echo nodejs command node   # a step may be a script of either
         echo r-base-core command Rscript
+        echo procps command pgrep
+        ;;
+    node)
+        echo nodejs command node
+        echo npm command npm
+        ;;
+    browser)   # and the kernels that tests/gateway runs
+        echo chromium command chromium
+        echo r-base-core command Rscript
+        echo r-cran-irkernel R-package IRkernel
         echo procps command pgrep
         ;;
     docker)
@@ -65,6 +76,7 @@ is_there() {
         echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
             clang "$2" -o /dev/null -x c - 2>/dev/null
         ;;
+    R-package) Rscript -e "library($2)" >/dev/null 2>&1 ;;
     python) "$2" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
     esac
 }

@@ -2,6 +2,7 @@
 #include "api/commands/cmd_backup.h"
 #include "api/commands/cmd_cancel.h"
 #include "api/commands/cmd_delete.h"
+#include "api/commands/cmd_kernels.h"
 #include "api/commands/cmd_logs.h"
 #include "api/commands/cmd_plan.h"
 #include "api/commands/cmd_rerun.h"
@@ -12,7 +13,11 @@
 #include "api/commands/cmd_submit.h"
 #include "api/commands/cmd_supervise.h"
 #include "api/commands/cmd_validate.h"
+#include "base/fs.h"
+#include "base/mem.h"
 #include "base/str.h"
+#include "kernel-gateway/interactive/interactive.h"
+#include "kernel-gateway/interactive/interactive_task.h"
 #include "kernel-gateway/nursery.h"
 #include "runner/step/step.h"
 #include "runner/version.h"
@@ -36,16 +41,25 @@ static const char USAGE[] = "usage: segue COMMAND ...\n"
                             "  cancel    stop a run\n"
                             "  rerun     run again what a run was, or what of it did not succeed\n"
                             "  delete    remove runs that have ended\n"
+                            "  kernels   list the service's kernels, interrupt or end one\n"
                             "\n"
                             "  version   show the version\n"
                             "\n"
                             "segue COMMAND --help tells more.\n";
 
+/* What a keeper is for, it finds in the directory that it is born with. */
+static int keeper_run(const struct keeper_birth *birth)
+{
+    auto_free char *task = fs_join(birth->directory, INTERACTIVE_TASK_FILE);
+
+    return fs_exists(task) ? interactive_run(birth) : step_run(birth);
+}
+
 /* Not for people: the process that keepers are forked from (kernel-gateway/nursery.h). */
 static int cmd_nursery(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    return nursery_serve(3, step_run);
+    return nursery_serve(3, keeper_run);
 }
 
 static int cmd_version(int argc, char **argv)
@@ -66,23 +80,23 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},         {"serve", cmd_serve},
-    {"plan", cmd_plan},       {"supervise", cmd_supervise},
-    {"backup", cmd_backup},   {"validate", cmd_validate},
-    {"submit", cmd_submit},   {"runs", cmd_runs},
-    {"show", cmd_show},       {"logs", cmd_logs},
-    {"cancel", cmd_cancel},   {"rerun", cmd_rerun},
-    {"delete", cmd_delete},   {"version", cmd_version},
-    {"help", cmd_help},       {"--help", cmd_help},
-    {"-h", cmd_help},         {"--version", cmd_version},
-    {"nursery", cmd_nursery},
+    {"run", cmd_run},           {"serve", cmd_serve},
+    {"plan", cmd_plan},         {"supervise", cmd_supervise},
+    {"backup", cmd_backup},     {"validate", cmd_validate},
+    {"submit", cmd_submit},     {"runs", cmd_runs},
+    {"show", cmd_show},         {"logs", cmd_logs},
+    {"cancel", cmd_cancel},     {"rerun", cmd_rerun},
+    {"delete", cmd_delete},     {"kernels", cmd_kernels},
+    {"version", cmd_version},   {"help", cmd_help},
+    {"--help", cmd_help},       {"-h", cmd_help},
+    {"--version", cmd_version}, {"nursery", cmd_nursery},
 };
 
 static int unknown(const char *name)
 {
     static const char *const names[] = {
-        "run",  "serve", "supervise", "backup", "plan",   "validate", "submit",  "runs",
-        "show", "logs",  "cancel",    "rerun",  "delete", "help",     "version", NULL};
+        "run",  "serve",  "supervise", "backup", "plan",    "validate", "submit",  "runs", "show",
+        "logs", "cancel", "rerun",     "delete", "kernels", "help",     "version", NULL};
     const char *nearest = str_nearest(name, names);
 
     fprintf(stderr, "segue: there is no command \"%s\"%s%s%s\n", name,

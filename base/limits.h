@@ -39,6 +39,9 @@
 #define LIMIT_REQUEST_BYTES       (64 * MiB)
 #define LIMIT_SMALL_REQUEST_BYTES (64 * KiB)
 
+/* To start a kernel: jupyter_server before 2.0 sends the whole environment of its process. */
+#define LIMIT_KERNEL_REQUEST_BYTES (1 * MiB)
+
 /* A page of a list ends behind what makes it longer than this, whatever number of runs was asked
  * for: runs may have many steps, and as large parameters as requests can be. */
 #define LIMIT_LIST_BYTES (16 * MiB)
@@ -46,6 +49,10 @@
 /* Each parameter that a request sets is compared with every other one; more of them belong into the
  * definition. */
 #define LIMIT_REQUEST_PARAMETERS 10000u
+
+/* Seconds for which the kernel of a failed step may be kept. It holds its memory all the while; who
+ * has not looked at it within a day never will. */
+#define LIMIT_KEEP_KERNELS_S 86400
 
 /* sun_path holds 108 bytes with its NUL; what Segue appends to a state path takes 37 at most. */
 #define LIMIT_STATE_PATH 70u

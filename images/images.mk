@@ -5,6 +5,7 @@ IMAGES := $(patsubst images/%/Dockerfile,%,$(sort $(wildcard images/*/Dockerfile
 
 # What this machine trusts beyond the published authorities, for a proxy on the way to the packages.
 EXTRA_CA_FILES := $(wildcard /usr/local/share/ca-certificates/*.crt)
+EXTRA_CA = $(if $(EXTRA_CA_FILES),--build-arg EXTRA_CA="$$(cat $(EXTRA_CA_FILES))")
 
 images: $(IMAGES:%=image-%)
 
@@ -13,7 +14,6 @@ image-base:
 
 $(IMAGES:%=image-%): image-%: image-base
 	@echo "image   segue/$*"
-	@docker build --quiet --network host --tag segue/$* \
-	    $(if $(EXTRA_CA_FILES),--build-arg EXTRA_CA="$$(cat $(EXTRA_CA_FILES))") images/$*
+	@docker build --quiet --network host --tag segue/$* $(EXTRA_CA) images/$*
 
 .PHONY: images image-base $(IMAGES:%=image-%)

@@ -39,9 +39,7 @@ static void environment_clear(struct environment *environment)
     free(environment->image);
     free(environment->kernelspec);
     free(environment->language);
-    for (char **entry = environment->env; entry && *entry; entry++)
-        free(*entry);
-    free(environment->env);
+    mem_free_texts(environment->env);
     free(environment->base_image);
     free(environment->build_dir);
     *environment = (struct environment){0};

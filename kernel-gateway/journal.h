@@ -15,7 +15,8 @@
  *   comm            msg_type comm_open|comm_msg|comm_close, content, buffers [base64]
  *   widget_output   comm_id, output?, cleared?, wait?   what an Output widget captured
  *   cell_finished   cell_index, cells_total, status ok|error, execution_count, timing {...}
- *   step_finished   status, failure? {cause, message, cell_index?, ename?, evalue?}; the last line
+ *   step_finished   status, failure? {cause, message, cell_index?, ename?, evalue?}, kept_s? (for
+ * how long the keeper stays with the kernel all the same); the last line
  *
  * The writer belongs to one thread.
  */

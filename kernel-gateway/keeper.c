@@ -1,10 +1,10 @@
-/* Telling the engine is lossy by design: what counts is the journal's length, so only the newest
- * number matters and an engine that does not read misses nothing. Numbers are sent a moment after
- * the first line that is news, so that a flood of outputs costs one packet per NOTICE_MS. */
+/* Telling is lossy by design: only the newest news matter, so a client that does not read misses
+ * nothing but what is old. News are sent a moment after they came up, so that a flood of them costs
+ * one packet per NOTICE_MS; to a client whose socket was full, as soon as there is room again. */
 #include "kernel-gateway/keeper.h"
 
-#include "base/fs.h"
 #include "base/mem.h"
+#include "kernel-gateway/packet.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -15,37 +15,56 @@
 
 #define NOTICE_MS 2 /* people do not see it, and it makes a flood 500 packets a second */
 
-/* An engine is one client; a second is a person who looks in with a tool. */
-#define MAX_CLIENTS 4
+/* The daemon, a person who looks in with a tool, and those who come only to leave a command. More
+ * of them wait to be let in. */
+#define MAX_CLIENTS 16
+
+/* Of one client and round: nobody keeps the others waiting. */
+#define COMMANDS_PER_ROUND 32
 
 struct client {
     struct keeper *keeper;
     int fd; /* -1: free */
     struct loop_source *source;
+    bool is_behind; /* its socket was full: it has yet to hear the newest */
 };
 
 struct keeper {
     struct loop *loop;
-    struct journal *journal;
     const struct keeper_events *events;
     void *user;
     int lock_fd, listen_fd, life_fd;
     int cancel_fd; /* an epoll of everything that may ask to stop */
     struct client clients[MAX_CLIENTS];
-    struct loop_source *notice;
-    struct loop_source *life_source;
+    struct buf news;
+    struct loop_source *listen_source, *life_source, *notice;
     bool notice_due;
 };
 
-/* --- up: the journal has grown --- */
+/* --- up: news --- */
+
+static void set_behind(struct client *client, bool is_behind)
+{
+    if (client->is_behind == is_behind)
+        return;
+    client->is_behind = is_behind;
+    loop_set_events(client->source, is_behind ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
 
 static void tell(struct client *client)
 {
-    uint64_t size = journal_size(client->keeper->journal);
+    const struct buf *news = &client->keeper->news;
 
-    /* A full socket holds an older number that wakes the engine just as well: it reads the journal
-     * to its end. */
-    (void)!send(client->fd, &size, sizeof size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (news->len == 0) /* there are none; and an empty packet would be taken for the end */
+        return;
+    int sent = packet_send(client->fd, news->data, news->len, NULL, 0, MSG_DONTWAIT);
+    set_behind(client, sent < 0 && errno == EAGAIN);
+}
+
+static void collect_news(struct keeper *keeper)
+{
+    buf_reset(&keeper->news);
+    keeper->events->news(keeper->user, &keeper->news);
 }
 
 static void tell_all(void *user)
@@ -53,20 +72,18 @@ static void tell_all(void *user)
     struct keeper *keeper = user;
 
     keeper->notice_due = false;
+    collect_news(keeper);
     for (int i = 0; i < MAX_CLIENTS; i++)
         if (keeper->clients[i].fd >= 0)
             tell(&keeper->clients[i]);
 }
 
-int keeper_commit(struct keeper *keeper, struct str *ret_line, struct err *e)
+void keeper_notify(struct keeper *keeper)
 {
-    if (journal_commit(keeper->journal, ret_line, e) < 0)
-        return -1;
-    if (!keeper->notice_due) {
-        keeper->notice_due = true;
-        loop_arm_in(keeper->notice, NOTICE_MS);
-    }
-    return 0;
+    if (keeper->notice_due)
+        return;
+    keeper->notice_due = true;
+    loop_arm_in(keeper->notice, NOTICE_MS);
 }
 
 /* --- down: commands --- */
@@ -76,31 +93,56 @@ static void drop_client(struct client *client)
     loop_remove(client->source);
     close(client->fd);
     client->fd = -1;
+    loop_set_events(client->keeper->listen_source, EPOLLIN); /* there is room for another */
 }
 
-static void obey(struct keeper *keeper, const char *command)
+static void obey(struct keeper *keeper, const char *command, int *fd)
 {
-    if (strncmp(command, "stop ", 5) == 0 && command[5])
+    if (strncmp(command, "stop ", 5) != 0)
+        keeper->events->command(keeper->user, command, fd);
+    else if (command[5])
         keeper->events->stop(keeper->user, cause_of_name(command + 5));
+}
+
+/* False: nothing more to read for now. The client may be another one afterwards, or none. */
+static bool read_command(struct client *client)
+{
+    char command[KEEPER_COMMAND_MAX + 1];
+    int fds[PACKET_FDS_MAX];
+    size_t fd_count;
+    ssize_t got =
+        packet_receive(client->fd, command, sizeof command - 1, fds, &fd_count, MSG_DONTWAIT);
+
+    for (size_t i = 1; i < fd_count; i++)
+        close(fds[i]);
+    auto_close int fd = got >= 0 && fd_count > 0 ? fds[0] : -1;
+    /* A client that leaves with news unread resets the connection, which is told once and before
+     * what it has said: that is still there to be read. */
+    if (got < 0 && errno == ECONNRESET)
+        return true;
+    if (got < 0 && errno == EAGAIN)
+        return false;
+    if (got <= 0) {
+        drop_client(client);
+        return false;
+    }
+    command[got] = 0;
+    obey(client->keeper, command, &fd);
+    return true;
 }
 
 static void on_client(void *user, uint32_t events)
 {
     struct client *client = user;
-    char command[200];
-    ssize_t got = recv(client->fd, command, sizeof command - 1, MSG_DONTWAIT);
 
-    (void)events;
-    /* A client that leaves with numbers unread resets the connection, which is told once and before
-     * what it has said: that is still there to be read. */
-    if (got < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
-        return;
-    if (got <= 0) {
-        drop_client(client);
-        return;
+    if ((events & EPOLLOUT) && client->is_behind) {
+        collect_news(client->keeper);
+        tell(client);
     }
-    command[got] = 0;
-    obey(client->keeper, command);
+    /* What is obeyed may turn the loop: this client may leave in it. */
+    for (int i = 0; i < COMMANDS_PER_ROUND && client->fd >= 0; i++)
+        if (!read_command(client))
+            return;
 }
 
 static void watch_for_cancel(struct keeper *keeper, int fd)
@@ -108,26 +150,33 @@ static void watch_for_cancel(struct keeper *keeper, int fd)
     epoll_ctl(keeper->cancel_fd, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN});
 }
 
+static struct client *free_client(struct keeper *keeper)
+{
+    for (int i = 0; i < MAX_CLIENTS; i++)
+        if (keeper->clients[i].fd < 0)
+            return &keeper->clients[i];
+    return NULL;
+}
+
 static void on_connect(void *user, uint32_t events)
 {
     struct keeper *keeper = user;
-    int fd = accept4(keeper->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct client *client = free_client(keeper);
 
     (void)events;
-    if (fd < 0)
-        return;
-    for (int i = 0; i < MAX_CLIENTS; i++) {
-        struct client *client = &keeper->clients[i];
-        if (client->fd >= 0)
-            continue;
-        client->fd = fd;
-        client->source = loop_add_fd(keeper->loop, fd, EPOLLIN, on_client, client);
-        watch_for_cancel(keeper, fd); /* closing takes it out of the epoll again */
-        tell(client);
-        on_client(client, EPOLLIN); /* what it said before we looked, in the same round */
+    if (!client) {
+        loop_set_events(keeper->listen_source, 0); /* until one leaves */
         return;
     }
-    close(fd);
+    int fd = accept4(keeper->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    *client = (struct client){.keeper = keeper, .fd = fd};
+    client->source = loop_add_fd(keeper->loop, fd, EPOLLIN, on_client, client);
+    watch_for_cancel(keeper, fd); /* closing takes it out of the epoll again */
+    collect_news(keeper);
+    tell(client);
+    on_client(client, EPOLLIN); /* what it said before we looked, in the same round */
 }
 
 static void on_life_end(void *user, uint32_t events)
@@ -150,18 +199,13 @@ static void on_sigterm(void *user, int signal_number)
 
 /* --- life --- */
 
-int keeper_open(struct keeper **ret_keeper, const struct keeper_birth *birth,
-                const struct keeper_events *events, void *user, struct err *e)
+struct keeper *keeper_open(const struct keeper_birth *birth, const struct keeper_events *events,
+                           void *user)
 {
-    auto_free char *path = fs_join(birth->directory, KEEPER_JOURNAL);
-    struct journal *journal;
-
-    if (journal_open(&journal, path, e) < 0)
-        return -1;
     struct keeper *keeper = mem_zalloc(sizeof *keeper);
+
     *keeper = (struct keeper){
         .loop = loop_new(),
-        .journal = journal,
         .events = events,
         .user = user,
         .lock_fd = birth->lock_fd,
@@ -169,31 +213,26 @@ int keeper_open(struct keeper **ret_keeper, const struct keeper_birth *birth,
         .life_fd = birth->life_fd,
         .cancel_fd = epoll_create1(EPOLL_CLOEXEC),
     };
-    /* What the kernel leaves behind when it dies comes to us, not to init: the step's end is ours
-     * to clean up. */
+    /* What the kernel leaves behind when it dies comes to us, not to init: its end is ours to clean
+     * up. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (int i = 0; i < MAX_CLIENTS; i++)
         keeper->clients[i] = (struct client){.keeper = keeper, .fd = -1};
     keeper->notice = loop_add_timer(keeper->loop, tell_all, keeper);
-    loop_add_fd(keeper->loop, keeper->listen_fd, EPOLLIN, on_connect, keeper);
+    keeper->listen_source =
+        loop_add_fd(keeper->loop, keeper->listen_fd, EPOLLIN, on_connect, keeper);
     loop_add_signal(keeper->loop, SIGTERM, on_sigterm, keeper);
     if (keeper->life_fd >= 0) {
         keeper->life_source =
             loop_add_fd(keeper->loop, keeper->life_fd, EPOLLIN, on_life_end, keeper);
         watch_for_cancel(keeper, keeper->life_fd);
     }
-    *ret_keeper = keeper;
-    return 0;
+    return keeper;
 }
 
 struct loop *keeper_loop(struct keeper *keeper)
 {
     return keeper->loop;
-}
-
-struct journal *keeper_journal(struct keeper *keeper)
-{
-    return keeper->journal;
 }
 
 int keeper_cancel_fd(const struct keeper *keeper)
@@ -214,7 +253,7 @@ void keeper_close(struct keeper *keeper)
     if (keeper->life_fd >= 0)
         close(keeper->life_fd);
     close(keeper->cancel_fd);
-    journal_close(keeper->journal);
     close(keeper->lock_fd); /* last: a free lock says that all of the above is done */
+    buf_clear(&keeper->news);
     free(keeper);
 }

@@ -654,6 +654,11 @@ enum kernel_state kernel_state(const struct kernel *kernel)
     return state_of_stage(kernel->stage);
 }
 
+const struct uuid *kernel_session(const struct kernel *kernel)
+{
+    return channels_session(kernel->channels);
+}
+
 const struct kernelspec *kernel_spec(const struct kernel *kernel)
 {
     return &kernel->spec;

@@ -101,6 +101,11 @@ void kernel_shutdown(struct kernel *kernel);
 void kernel_kill(struct kernel *kernel); /* at once, with all its processes; then `ended` comes */
 
 enum kernel_state kernel_state(const struct kernel *kernel);
+
+/* In the headers of what we ask ourselves, and so in the parents of the answers. Another one after
+ * each start; not of a kernel that has ended. */
+const struct uuid *kernel_session(const struct kernel *kernel);
+
 const struct kernelspec *kernel_spec(const struct kernel *kernel);
 struct channels_counts kernel_counts(const struct kernel *kernel); /* since its start */
 

@@ -26,6 +26,7 @@ void kernelspec_clear(struct kernelspec *spec)
     free_list(spec->env);
     free(spec->display_name);
     free(spec->language);
+    free(spec->text);
     *spec = (struct kernelspec){0};
 }
 
@@ -144,6 +145,7 @@ int kernelspec_parse(struct kernelspec *spec, struct str text, const char *name,
     *spec = (struct kernelspec){
         .name = lower(mem_strdup(name)),
         .resource_dir = mem_strdup(resource_dir),
+        .text = mem_strndup(text.text ? text.text : "", text.len),
     };
     auto_json struct json doc = {0};
     if (json_parse(&doc, text, JSON_TOLERANT, NULL, e) < 0 || read_spec(spec, &doc, e) < 0) {
@@ -356,13 +358,19 @@ static int not_found(const struct candidates *candidates, const char *name, cons
                    language ? language : "", names.len ? names.data : "none");
 }
 
+/* Prefixes of candidates are borrowed from the places. */
+static void collect_candidates(struct places *places, struct candidates *candidates)
+{
+    collect_places(places);
+    for (size_t i = 0; i < places->count; i++)
+        add_candidates(candidates, &places->items[i]);
+}
+
 int kernelspec_find(struct kernelspec *spec, const char *name, const char *language, struct err *e)
 {
     auto_with(places_clear) struct places places = {0};
     auto_with(candidates_clear) struct candidates candidates = {0};
-    collect_places(&places);
-    for (size_t i = 0; i < places.count; i++)
-        add_candidates(&candidates, &places.items[i]);
+    collect_candidates(&places, &candidates);
     int found = name ? find_name(spec, &candidates, name, e) : 0;
     if (found == 0 && name && strcasecmp(name, "python") == 0)
         found = find_name(spec, &candidates, "python3", e);
@@ -371,6 +379,20 @@ int kernelspec_find(struct kernelspec *spec, const char *name, const char *langu
     if (found == 0)
         return not_found(&candidates, name, language, e);
     return found < 0 ? -1 : 0;
+}
+
+void kernelspec_each(void (*found)(void *user, struct kernelspec *take_spec), void *user)
+{
+    auto_with(places_clear) struct places places = {0};
+    auto_with(candidates_clear) struct candidates candidates = {0};
+    struct err ignored;
+
+    collect_candidates(&places, &candidates);
+    for (size_t i = 0; i < candidates.count; i++) {
+        struct kernelspec spec;
+        if (read_candidate(&spec, &candidates.items[i], &ignored) == 0)
+            found(user, &spec);
+    }
 }
 
 /* --- the command --- */

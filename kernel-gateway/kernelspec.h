@@ -22,6 +22,7 @@ struct kernelspec {
     char *language;         /* lower case: "python", "r", "julia", "javascript", "bash", ... */
     bool interrupt_message; /* interrupt_mode is "message", else "signal" */
     bool has_ipc;           /* known to speak over ipc sockets; else TCP on loopback */
+    char *text;             /* kernel.json itself: JSON_TOLERANT, an object */
 };
 
 void kernelspec_clear(struct kernelspec *spec);
@@ -37,6 +38,10 @@ int kernelspec_parse(struct kernelspec *spec, struct str text, const char *name,
  * `language` (may be NULL) is taken. A bare "python" as argv[0] of a kernel installed under a
  * prefix becomes that prefix's interpreter. Errors: ERR_NOT_FOUND with the names that exist. */
 int kernelspec_find(struct kernelspec *spec, const char *name, const char *language, struct err *e);
+
+/* Hands over each kernel that kernelspec_find would find by its name. Broken ones are passed over.
+ */
+void kernelspec_each(void (*found)(void *user, struct kernelspec *take_spec), void *user);
 
 /* argv with {connection_file}, {resource_dir} and {prefix} replaced, other {x} as they are; a
  * kernel run by `-m ipykernel_launcher` also gets --HistoryManager.hist_file=:memory:, since

@@ -70,13 +70,6 @@ static void add_directories(struct search *search, const char *const *env)
     add_list(search, "/usr/local:/usr:/opt/conda", "", share);
 }
 
-static void free_env(char **env)
-{
-    for (char **entry = env; *entry; entry++)
-        free(*entry);
-    free(env);
-}
-
 static int read_image(struct search *search, const char *image, struct err *e)
 {
     auto_http_answer struct http_answer answer = {0};
@@ -91,7 +84,7 @@ static int read_image(struct search *search, const char *image, struct err *e)
         if ((env[count] = json_strdup(&doc, at)))
             count++;
     add_directories(search, (const char *const *)env);
-    free_env(env);
+    mem_free_texts(env);
     return 0;
 }
 

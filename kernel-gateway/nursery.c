@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "kernel-gateway/packet.h"
 #include "kernel-gateway/wire.h"
 
 #include <fcntl.h>
@@ -21,67 +22,12 @@
 #include <zmq.h>
 
 #define NURSERY_FD 3 /* the socket's number in the nursery */
-#define MAX_FDS    3
 
 struct nursery {
     char **argv;
     int socket;
     struct child child;
 };
-
-/* --- packets with descriptors --- */
-
-union fd_space {
-    char bytes[CMSG_SPACE(MAX_FDS * sizeof(int))];
-    struct cmsghdr align;
-};
-
-static int send_packet(int socket_fd, const void *data, size_t len, const int *fds, size_t fd_count)
-{
-    union fd_space space = {0};
-    struct iovec part = {(void *)data, len};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd_count > 0) {
-        message.msg_control = space.bytes;
-        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
-    }
-    ssize_t sent;
-    do
-        sent = sendmsg(socket_fd, &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)len ? 0 : -1;
-}
-
-/* Bytes received, 0 at the end, -1 with errno; *fd_count in: room, out: received. */
-static ssize_t receive_packet(int socket_fd, void *data, size_t room, int *fds, size_t *fd_count)
-{
-    union fd_space space;
-    struct iovec part = {data, room};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = space.bytes,
-                             .msg_controllen = sizeof space.bytes};
-    ssize_t got;
-
-    do
-        got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
-    *fd_count = 0;
-    if (got <= 0)
-        return got;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_type == SCM_RIGHTS) {
-        *fd_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds, CMSG_DATA(header), *fd_count * sizeof(int));
-    }
-    return got;
-}
 
 /* --- the engine's side --- */
 
@@ -147,11 +93,11 @@ void nursery_free(struct nursery *nursery)
 
 static int send_request(struct nursery *nursery, const struct keeper_birth *birth)
 {
-    int fds[MAX_FDS] = {birth->lock_fd, birth->listen_fd, birth->life_fd};
+    int fds[PACKET_FDS_MAX] = {birth->lock_fd, birth->listen_fd, birth->life_fd};
     size_t fd_count = birth->life_fd >= 0 ? 3 : 2;
 
-    return send_packet(nursery->socket, birth->directory, strlen(birth->directory) + 1, fds,
-                       fd_count);
+    return packet_send(nursery->socket, birth->directory, strlen(birth->directory) + 1, fds,
+                       fd_count, 0);
 }
 
 int nursery_bear(struct nursery *nursery, const struct keeper_birth *birth, struct child *ret_child,
@@ -165,9 +111,9 @@ int nursery_bear(struct nursery *nursery, const struct keeper_birth *birth, stru
         if (send_request(nursery, birth) < 0)
             return err_errno(e, errno, "cannot ask the nursery for a keeper");
     }
-    int answer = 0, fds[MAX_FDS] = {-1, -1, -1};
+    int answer = 0, fds[PACKET_FDS_MAX] = {-1, -1, -1};
     size_t fd_count;
-    if (receive_packet(nursery->socket, &answer, sizeof answer, fds, &fd_count) !=
+    if (packet_receive(nursery->socket, &answer, sizeof answer, fds, &fd_count, 0) !=
         (ssize_t)sizeof answer) {
         /* It may have borne a keeper and been killed before it could say so. To ask again could
          * mean two keepers for one attempt, so this attempt is given up. */
@@ -239,9 +185,9 @@ int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
 
     for (;;) {
         char directory[PATH_MAX];
-        int fds[MAX_FDS] = {-1, -1, -1};
+        int fds[PACKET_FDS_MAX] = {-1, -1, -1};
         size_t fd_count;
-        ssize_t got = receive_packet(socket_fd, directory, sizeof directory, fds, &fd_count);
+        ssize_t got = packet_receive(socket_fd, directory, sizeof directory, fds, &fd_count, 0);
         if (got <= 0)
             return 0;
         directory[got - 1] = 0;
@@ -254,7 +200,7 @@ int nursery_serve(int socket_fd, int (*run)(const struct keeper_birth *birth))
             _exit(become_keeper(socket_fd, directory, fds, fd_count, run));
         for (size_t i = 0; i < fd_count; i++)
             close(fds[i]);
-        send_packet(socket_fd, &answer, sizeof answer, &pidfd, pidfd >= 0 ? 1 : 0);
+        packet_send(socket_fd, &answer, sizeof answer, &pidfd, pidfd >= 0 ? 1 : 0, 0);
         if (pidfd >= 0)
             close(pidfd);
     }

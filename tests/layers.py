@@ -1,7 +1,8 @@
 """Checks that #includes respect the architecture:   python3 tests/layers.py [ROOT]
 
-- arrows point downwards: api > runner > kernel-gateway > base, and within runner
-  engine > store > run > step > notebook > plan, within api commands > service > server;
+- arrows point downwards: api > runner > kernel-gateway > base, within runner
+  engine > store > run > step > notebook > plan, within api commands > service > jupyter > server,
+  within kernel-gateway interactive > clients;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
 
@@ -13,13 +14,15 @@ import sys
 from pathlib import Path
 
 # From the floor up. A file belongs to the longest of these that its path starts with.
-LAYERS = ["base", "kernel-gateway", "runner", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store",
-          "runner/engine", "api/server", "api/service", "api/commands", "api"]
+LAYERS = ["base", "kernel-gateway", "kernel-gateway/clients", "kernel-gateway/interactive",
+          "runner", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
+          "api/server", "api/jupyter", "api/service", "api/commands", "api"]
 
 # Header of a library -> the only files that may include it.
 PLACES = {
     "microhttpd.h": "api/server/",
     "zmq.h": "kernel-gateway/",
+    "wslay/": "kernel-gateway/clients/websocket",
     "curl/": "base/http",
     "sqlite3.h": "runner/store/store",
 }

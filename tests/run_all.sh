@@ -11,11 +11,12 @@ MAKE=${MAKE:-make} JOBS=${JOBS:-$(nproc)}
 
 # Everything that is to be installed or built comes first, so that the tests' times are their own.
 readonly STAGES=(packages build images
-    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration integration-asan judge docker-test demo)
+    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration integration-asan judge gateway-judge docker-test demo)
 
 prepare_packages() {
-    .ci/packages.sh build cmocka python fuzz format tidy integration docker engine &&
-        $MAKE build/venv/tests.installed build/venv/examples.installed
+    .ci/packages.sh build cmocka python fuzz format tidy integration node browser docker engine &&
+        $MAKE build/venv/tests.installed build/venv/examples.installed build/venv-gateway/tests.installed \
+            build/node/installed
 }
 build_programs() { $MAKE -j"$JOBS" all && $MAKE -j"$JOBS" VARIANT=release all; }
 

@@ -145,12 +145,15 @@ void client_free(struct client *client)
 
 /* --- what an answer means --- */
 
-/* The text of a problem (RFC 9457), or NULL. */
+/* The text of a problem (RFC 9457), or of a refusal as Jupyter's API words it; or NULL. */
 static char *detail_of(const struct json *doc)
 {
-    char *detail = json_strdup(doc, json_get(doc, 0, "detail"));
+    static const char *const names[] = {"detail", "title", "message"};
+    char *text = NULL;
 
-    return detail ? detail : json_strdup(doc, json_get(doc, 0, "title"));
+    for (size_t i = 0; !text && i < sizeof names / sizeof *names; i++)
+        text = json_strdup(doc, json_get(doc, 0, names[i]));
+    return text;
 }
 
 static void read_problems(const struct json *doc, struct problems *problems)

@@ -29,6 +29,18 @@ static const char HELP[] =
     "  --max-background-runs N    the same for runs of jobs (4)\n"
     "  --max-background-steps N   (half the number of processors)\n"
     "  --hold                     accept runs and start none\n"
+    "  --allow-origin ORIGIN      pages that may use the kernels from a browser, such as\n"
+    "                             https://lab.example.org; \"*\": all; repeat for more\n"
+    "  --kernel-env NAME          a variable that clients may set for their kernels beside\n"
+    "                             KERNEL_*; \"NAME*\": all that begin so; repeat for more\n"
+    "  --default-kernel NAME      of a kernelspec; default python3\n"
+    "  --max-kernels N            kernels of notebooks at a time (200)\n"
+    "  --max-kernels-per-user N   the same for each KERNEL_USERNAME (as many)\n"
+    "  --max-starting-kernels N   that start at a time, others wait (the number of processors)\n"
+    "  --cull-idle-timeout SECONDS  shut kernels down that were idle so long; 0: never (0)\n"
+    "  --cull-interval SECONDS    how often that is looked at (300)\n"
+    "  --cull-connected           also those that somebody is connected to\n"
+    "  --cull-busy                also those that execute something\n"
     "  --log-level LEVEL          debug, info, warning or error\n"
     "  --routes                   list what is served, and exit\n";
 
@@ -43,6 +55,16 @@ enum option_name {
     OPTION_MAX_BACKGROUND_RUNS,
     OPTION_MAX_BACKGROUND_STEPS,
     OPTION_HOLD,
+    OPTION_ALLOW_ORIGIN,
+    OPTION_KERNEL_ENV,
+    OPTION_DEFAULT_KERNEL,
+    OPTION_MAX_KERNELS,
+    OPTION_MAX_KERNELS_PER_USER,
+    OPTION_MAX_STARTING_KERNELS,
+    OPTION_CULL_IDLE_TIMEOUT,
+    OPTION_CULL_INTERVAL,
+    OPTION_CULL_CONNECTED,
+    OPTION_CULL_BUSY,
     OPTION_LOG_LEVEL,
     OPTION_ROUTES,
     OPTION_HELP,
@@ -59,17 +81,32 @@ static const struct option table[] = {
     {"max-background-runs", required_argument, NULL, OPTION_MAX_BACKGROUND_RUNS},
     {"max-background-steps", required_argument, NULL, OPTION_MAX_BACKGROUND_STEPS},
     {"hold", no_argument, NULL, OPTION_HOLD},
+    {"allow-origin", required_argument, NULL, OPTION_ALLOW_ORIGIN},
+    {"kernel-env", required_argument, NULL, OPTION_KERNEL_ENV},
+    {"default-kernel", required_argument, NULL, OPTION_DEFAULT_KERNEL},
+    {"max-kernels", required_argument, NULL, OPTION_MAX_KERNELS},
+    {"max-kernels-per-user", required_argument, NULL, OPTION_MAX_KERNELS_PER_USER},
+    {"max-starting-kernels", required_argument, NULL, OPTION_MAX_STARTING_KERNELS},
+    {"cull-idle-timeout", required_argument, NULL, OPTION_CULL_IDLE_TIMEOUT},
+    {"cull-interval", required_argument, NULL, OPTION_CULL_INTERVAL},
+    {"cull-connected", no_argument, NULL, OPTION_CULL_CONNECTED},
+    {"cull-busy", no_argument, NULL, OPTION_CULL_BUSY},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"routes", no_argument, NULL, OPTION_ROUTES},
     {"help", no_argument, NULL, OPTION_HELP},
     {0},
 };
 
+/* Borrowed texts; NULL at the end. */
+struct text_list {
+    const char **items;
+    uint32_t count, capacity;
+};
+
 struct options {
     struct service_options service;
     char *address;
-    const char **hosts;
-    uint32_t host_count, host_capacity;
+    struct text_list hosts, origins, kernel_env;
     enum { SERVE, SHOW_ROUTES, SHOW_HELP } wish;
 };
 
@@ -128,13 +165,70 @@ static int parse_level(const char *text)
     return usage_error("the levels are debug, info, warning and error, not", text);
 }
 
-/* Always with a NULL behind the last. */
-static void add_host(struct options *options, const char *name)
+static int parse_seconds(int64_t *out, const char *text)
 {
-    mem_grow(options->hosts, options->host_count + 1, options->host_capacity);
-    options->hosts[options->host_count++] = name;
-    options->hosts[options->host_count] = NULL;
-    options->service.hosts = options->hosts;
+    char *end;
+    long long value = strtoll(text, &end, 10);
+
+    if (*end || end == text || value < 0 || value > 1000000000)
+        return usage_error("a number of seconds is needed, not", text);
+    *out = value;
+    return 0;
+}
+
+static const char *const *add_text(struct text_list *list, const char *text)
+{
+    mem_grow(list->items, list->count + 1, list->capacity);
+    list->items[list->count++] = text;
+    list->items[list->count] = NULL;
+    return list->items;
+}
+
+/* "https://lab.example.org:8888", as browsers send it. */
+static int add_origin(struct options *options, const char *origin)
+{
+    const char *host = strstr(origin, "://");
+
+    if (strcmp(origin, "*") != 0 && (!host || host == origin || !host[3] || strchr(host + 3, '/')))
+        return usage_error("an origin is like https://host:port without a path, not", origin);
+    options->service.origins = add_text(&options->origins, origin);
+    return 0;
+}
+
+/* Those of notebooks' kernels. */
+static int take_kernel_option(struct options *options, int option, const char *value)
+{
+    struct service_options *service = &options->service;
+
+    switch (option) {
+    case OPTION_ALLOW_ORIGIN:
+        return add_origin(options, value);
+    case OPTION_KERNEL_ENV:
+        service->kernel_env = add_text(&options->kernel_env, value);
+        return 0;
+    case OPTION_DEFAULT_KERNEL:
+        service->default_kernel = value;
+        return 0;
+    case OPTION_MAX_KERNELS:
+        return parse_count(&service->kernel_limits.kernels, value);
+    case OPTION_MAX_KERNELS_PER_USER:
+        return parse_count(&service->kernel_limits.kernels_per_user, value);
+    case OPTION_MAX_STARTING_KERNELS:
+        return parse_count(&service->kernel_limits.starting, value);
+    case OPTION_CULL_IDLE_TIMEOUT:
+        return parse_seconds(&service->culling.idle_timeout_s, value);
+    case OPTION_CULL_INTERVAL:
+        return parse_seconds(&service->culling.interval_s, value);
+    case OPTION_CULL_CONNECTED:
+        service->culling.connected = true;
+        return 0;
+    case OPTION_CULL_BUSY:
+        service->culling.busy = true;
+        return 0;
+    default:
+        fputs("(segue serve --help tells more)\n", stderr);
+        return -1;
+    }
 }
 
 static int take_option(struct options *options, int option, const char *value)
@@ -145,7 +239,7 @@ static int take_option(struct options *options, int option, const char *value)
     case OPTION_LISTEN:
         return parse_listen(options, value);
     case OPTION_ALLOW_HOST:
-        add_host(options, value);
+        service->hosts = add_text(&options->hosts, value);
         return 0;
     case OPTION_PROJECTS:
         service->projects = value;
@@ -176,8 +270,7 @@ static int take_option(struct options *options, int option, const char *value)
         options->wish = SHOW_HELP;
         return 0;
     default:
-        fputs("(segue serve --help tells more)\n", stderr);
-        return -1;
+        return take_kernel_option(options, option, value);
     }
 }
 
@@ -244,6 +337,8 @@ int cmd_serve(int argc, char **argv)
             status = serve(&options);
     }
     free(options.address);
-    free(options.hosts);
+    free(options.hosts.items);
+    free(options.origins.items);
+    free(options.kernel_env.items);
     return status;
 }

@@ -1,12 +1,14 @@
 #include "api/commands/cmd_submit.h"
 
 #include "api/commands/client.h"
+#include "api/commands/duration.h"
 #include "api/commands/made_run.h"
 #include "api/commands/params.h"
 #include "api/commands/run_doc.h"
 #include "api/commands/selection.h"
 #include "base/fs.h"
 #include "base/id.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "runner/plan/project.h"
 
@@ -17,7 +19,8 @@
 static const char HELP[] =
     "usage: segue submit PIPELINE " SELECTION_USAGE "\n"
     "                    [-p NAME=VALUE]... [-p STEP:NAME=VALUE]... [--project NAME]\n"
-    "                    [--in-place] [--wait] [--json] " CLIENT_USAGE "\n"
+    "                    [--in-place] [--keep-kernels TIME] [--wait] [--json]\n"
+    "                    " CLIENT_USAGE "\n"
     "\n"
     "Gives a pipeline, or a part of it, to the service to run.\n"
     "\n" SELECTION_HELP PARAMS_HELP
@@ -25,12 +28,20 @@ static const char HELP[] =
     "                    is a path in it then. Default: PIPELINE is a file of this machine, and\n"
     "                    its project the nearest parent with .segue, .orchest or .git\n"
     "  --in-place        write the executed notebooks over their sources\n"
+    "  --keep-kernels TIME  the kernel of a notebook that fails is kept so long, to be looked at:\n"
+    "                    600, 10m, 2h; a day at most\n"
     "  --wait            show the run and wait for its end\n"
     "  --json            the run as JSON; with --wait one event a line\n" CLIENT_HELP "\n"
     "Exit status: 0 accepted, with --wait: success; 1 not all steps succeeded, 2 wrong input,\n"
     "3 the service does not answer, 130 and 143 when interrupted: the run goes on.\n";
 
-enum submit_option { OPTION_PROJECT = 1, OPTION_IN_PLACE, OPTION_WAIT, OPTION_JSON };
+enum submit_option {
+    OPTION_PROJECT = 1,
+    OPTION_IN_PLACE,
+    OPTION_KEEP_KERNELS,
+    OPTION_WAIT,
+    OPTION_JSON
+};
 
 struct options {
     const char *file;
@@ -40,6 +51,7 @@ struct options {
     struct client_options client;
     struct made_run_options made;
     bool in_place;
+    uint32_t keep_kernels_s;
 };
 
 /* Where the pipeline is for the service, and for us. Owns its texts. */
@@ -55,6 +67,13 @@ static int usage_error(const char *text)
 {
     fprintf(stderr, "segue submit: %s\n(segue submit --help tells more)\n", text);
     return -1;
+}
+
+static int take_keep_kernels(struct options *options, const char *value)
+{
+    if (duration_parse(value, LIMIT_KEEP_KERNELS_S, &options->keep_kernels_s))
+        return 0;
+    return usage_error("--keep-kernels is a time such as 600, 10m or 2h, a day at most");
 }
 
 static int take_option(struct options *options, int option, const char *value)
@@ -75,6 +94,8 @@ static int take_option(struct options *options, int option, const char *value)
     case OPTION_IN_PLACE:
         options->in_place = true;
         return 0;
+    case OPTION_KEEP_KERNELS:
+        return take_keep_kernels(options, value);
     case OPTION_WAIT:
         options->made.is_waiting = true;
         return 0;
@@ -96,6 +117,7 @@ static int parse_options(struct options *options, int argc, char **argv)
         {"param", required_argument, NULL, 'p'},
         {"project", required_argument, NULL, OPTION_PROJECT},
         {"in-place", no_argument, NULL, OPTION_IN_PLACE},
+        {"keep-kernels", required_argument, NULL, OPTION_KEEP_KERNELS},
         {"wait", no_argument, NULL, OPTION_WAIT},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
@@ -233,6 +255,8 @@ static int put_request(const struct options *options, const struct place *place,
     }
     if (options->in_place)
         json_put_member_raw(body, "in_place", STR("true"));
+    if (options->keep_kernels_s > 0)
+        json_put_member_int(body, "keep_kernels", options->keep_kernels_s);
     buf_putc(body, '}');
     return 0;
 }
@@ -254,8 +278,8 @@ static int make_request(const struct client *client, const struct options *optio
 
 static bool is_of_request(const char *pointer)
 {
-    static const char *const members[] = {"/project", "/pipeline_path", "/run_type", "/uuids",
-                                          "/in_place"};
+    static const char *const members[] = {"/project", "/pipeline_path", "/run_type",
+                                          "/uuids",   "/in_place",      "/keep_kernels"};
 
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         size_t len = strlen(members[i]);

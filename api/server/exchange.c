@@ -1,6 +1,5 @@
 #include "api/server/exchange_private.h"
 
-#include "api/server/problem.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -26,6 +25,8 @@ struct exchange *exchange_new(struct parking *parking, struct MHD_Connection *co
 
 void exchange_free(struct exchange *exchange)
 {
+    if (exchange->leaving.taken)
+        exchange->leaving.taken(exchange->leaving.user, -1, (struct str){0});
     if (exchange->response)
         MHD_destroy_response(exchange->response);
     buf_clear(&exchange->body);
@@ -58,6 +59,11 @@ void exchange_take_header(struct exchange *exchange, struct str name, struct str
     put_header(&exchange->header_texts, name, value);
 }
 
+bool exchange_has_body(const struct exchange *exchange)
+{
+    return exchange->framing.is_chunked || exchange->framing.length > 0;
+}
+
 /* --- the request --- */
 
 const char *exchange_path(const struct exchange *exchange)
@@ -76,15 +82,21 @@ const char *exchange_query(struct exchange *exchange, const char *name)
     return target_query(&exchange->target, name);
 }
 
-const char *exchange_header(struct exchange *exchange, const char *name)
+const char *exchange_next_header(const struct exchange *exchange, const char *name,
+                                 const char *value)
 {
-    const char *at = exchange->header_texts.data;
-    const char *end = at + exchange->header_texts.len;
+    const char *at = value ? behind(value) : exchange->header_texts.data;
+    const char *end = exchange->header_texts.data + exchange->header_texts.len;
 
     for (; at < end; at = behind(behind(at)))
         if (strcasecmp(at, name) == 0)
             return behind(at);
     return NULL;
+}
+
+const char *exchange_header(struct exchange *exchange, const char *name)
+{
+    return exchange_next_header(exchange, name, NULL);
 }
 
 struct str exchange_body(const struct exchange *exchange)
@@ -107,6 +119,14 @@ static void add_headers(struct exchange *exchange, struct MHD_Response *response
     for (const char *at = exchange->added.data; at < end; at = behind(behind(at)))
         MHD_add_response_header(response, at, behind(at));
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+}
+
+void exchange_put_added(const struct exchange *exchange, struct buf *out)
+{
+    const char *end = exchange->added.data + exchange->added.len;
+
+    for (const char *at = exchange->added.data; at < end; at = behind(behind(at)))
+        buf_printf(out, "%s: %s\r\n", at, behind(at));
 }
 
 void exchange_reply(struct exchange *exchange, int status, struct MHD_Response *take_response)
@@ -164,12 +184,12 @@ void exchange_answer_problem(struct exchange *exchange, int status, const char *
 {
     struct buf body = {0};
 
-    problem_put(&body, status, detail, problems);
+    problem_put(&body, exchange->dialect, status, detail, problems);
     if (status >= 500)
         exchange->failure = mem_strdup(detail);
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         exchange_add_header(exchange, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    answer_uncached(exchange, status, "application/problem+json", &body);
+    answer_uncached(exchange, status, problem_content_type(exchange->dialect), &body);
 }
 
 void exchange_answer_err(struct exchange *exchange, const struct err *e,

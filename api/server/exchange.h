@@ -12,6 +12,7 @@
 #include "base/problems.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,7 +27,15 @@ const char *exchange_segment(const struct exchange *exchange, unsigned n);
 /* A query parameter or a header; NULL: not given. Of a repeated one the first. */
 const char *exchange_query(struct exchange *exchange, const char *name);
 const char *exchange_header(struct exchange *exchange, const char *name);
+/* The value behind `value`, which is one of the same header; NULL as `value`: the first. */
+const char *exchange_next_header(const struct exchange *exchange, const char *name,
+                                 const char *value);
 struct str exchange_body(const struct exchange *exchange);
+
+/* May the page that this comes from use us by a WebSocket, which browsers let any page open? True
+ * without the header Origin, when that is the very host that was asked, and for server_options'
+ * origins. */
+bool exchange_origin_is_allowed(const struct exchange *exchange);
 
 /* --- the answer --- */
 
@@ -37,8 +46,8 @@ void exchange_answer(struct exchange *exchange, int status, const char *content_
                      struct buf *take_body); /* leaves *take_body empty; NULL: no body */
 void exchange_answer_json(struct exchange *exchange, int status, struct buf *take_body);
 
-/* application/problem+json; `problems` (may be NULL) become its errors[{pointer, line, column,
- * detail}]. */
+/* An error in the dialect of its path (problem.h): application/problem+json, or as Jupyter does.
+ * `problems` (may be NULL) become its errors[{pointer, line, column, detail}]. */
 void exchange_answer_problem(struct exchange *exchange, int status, const char *detail,
                              const struct problems *problems);
 
@@ -77,5 +86,19 @@ void exchange_answer_stream(struct exchange *exchange, const char *content_type,
 
 /* There is something to read, or may be: from any thread. A wake-up during a read is not lost. */
 void stream_wake(struct stream *stream);
+
+/* --- leaving HTTP --- */
+
+/* Is this a GET by HTTP/1.1? Nothing else can be upgraded. */
+bool exchange_can_upgrade(const struct exchange *exchange);
+
+/* Answers 101 with the headers that were added, Upgrade among them (handshake.h does it). When that
+ * is sent, the connection is none of the server's any more and its socket is handed over: to
+ * `taken`, which is called once, on a thread of the server or the calling one, and must not block.
+ * `read_ahead` (good for the call) came behind the request and has been read from the socket
+ * already. The descriptor is non-blocking, close-on-exec; -1: the client has gone. */
+void exchange_answer_upgrade(struct exchange *exchange,
+                             void (*taken)(void *user, int take_fd, struct str read_ahead),
+                             void *user);
 
 #endif

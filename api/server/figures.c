@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 /* Every status that is ever answered; 0 stands for any other. */
-static const int statuses[] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 409,
-                               413, 415, 416, 422, 500, 501, 502, 503, 504, 507, 0};
+static const int statuses[] = {101, 200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 409, 410,
+                               413, 415, 416, 422, 426, 429, 500, 501, 502, 503, 504, 507, 0};
 #define STATUS_COUNT (sizeof statuses / sizeof *statuses)
 
 struct route_figures {

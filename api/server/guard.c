@@ -2,7 +2,10 @@
 
 #include <arpa/inet.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <strings.h>
+
+#define BASIC_MAX 1024 /* characters; a token has 43 */
 
 static bool is_word(struct str s, const char *word)
 {
@@ -184,20 +187,49 @@ bool guard_is_allowed_host(struct str host, const char *address, const char *con
     return false;
 }
 
-bool guard_has_token(struct str authorization, const char *token)
+bool guard_is_token(struct str given, const char *token)
 {
-    size_t scheme = 0;
-
-    if (begins_with_word(authorization, "bearer "))
-        scheme = sizeof "bearer " - 1;
-    else if (begins_with_word(authorization, "token "))
-        scheme = sizeof "token " - 1;
-    if (scheme == 0)
-        return false;
-    struct str given = trim((struct str){authorization.text + scheme, authorization.len - scheme});
     /* The length of the token is no secret. */
     return given.len > 0 && given.len == strlen(token) &&
            CRYPTO_memcmp(given.text, token, given.len) == 0;
+}
+
+/* What is behind `scheme` and a blank; none: it is another scheme. */
+static struct str credentials(struct str authorization, const char *scheme)
+{
+    size_t len = strlen(scheme);
+
+    if (!begins_with_word(authorization, scheme) || authorization.len == len ||
+        authorization.text[len] != ' ')
+        return (struct str){0};
+    return trim((struct str){authorization.text + len, authorization.len - len});
+}
+
+/* base64("NAME:PASSWORD"). */
+static bool has_password(struct str encoded, const char *token)
+{
+    unsigned char decoded[BASIC_MAX];
+
+    if (encoded.len == 0 || encoded.len > sizeof decoded)
+        return false;
+    int len = EVP_DecodeBlock(decoded, (const unsigned char *)encoded.text, (int)encoded.len);
+    while (len > 0 && encoded.text[encoded.len - 1] == '=') {
+        encoded.len--;
+        len--; /* it was decoded as if it meant something */
+    }
+    const unsigned char *colon = len > 0 ? memchr(decoded, ':', (size_t)len) : NULL;
+    if (!colon)
+        return false;
+    const char *password = (const char *)colon + 1;
+    return guard_is_token((struct str){password, (size_t)((char *)decoded + len - password)},
+                          token);
+}
+
+bool guard_has_token(struct str authorization, const char *token)
+{
+    return guard_is_token(credentials(authorization, "bearer"), token) ||
+           guard_is_token(credentials(authorization, "token"), token) ||
+           has_password(credentials(authorization, "basic"), token);
 }
 
 bool guard_is_json(struct str content_type)

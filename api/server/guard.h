@@ -35,8 +35,11 @@ int guard_check_framing(const struct guard_headers *headers, struct guard_body *
  * (NULL at the end; NULL: none)? Against pages that make a name of theirs point here. */
 bool guard_is_allowed_host(struct str host, const char *address, const char *const *names);
 
-/* "Bearer T" or "token T", in constant time. */
+/* "Bearer T", "token T", or Basic with T as the password and any name. */
 bool guard_has_token(struct str authorization, const char *token);
+
+/* In constant time. */
+bool guard_is_token(struct str given, const char *token);
 
 /* application/json, with any parameters. */
 bool guard_is_json(struct str content_type);

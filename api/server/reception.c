@@ -10,8 +10,8 @@
  */
 #include "api/server/reception.h"
 
+#include "api/server/cors.h"
 #include "api/server/exchange_private.h"
-#include "api/server/problem.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -69,6 +69,8 @@ void *reception_begin(void *cls, const char *uri, struct MHD_Connection *connect
     struct exchange *exchange = exchange_new(reception->parking, connection, uri ? uri : "");
 
     exchange->user = reception->user;
+    exchange->origins = reception->origins;
+    exchange->dialect = problem_dialect_of(reception->dialects, exchange->path);
     exchange->peer =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     peer_await(exchange->peer);
@@ -181,110 +183,48 @@ static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static bool has_body(const struct exchange *exchange)
-{
-    return exchange->framing.is_chunked || exchange->framing.length > 0;
-}
-
-/* Each check answers what it refuses, and gives false then. */
-static bool refuse(struct exchange *exchange, int status, const char *detail)
+static void refuse(struct exchange *exchange, int status, const char *detail)
 {
     exchange_answer_problem(exchange, status, detail, NULL);
-    return false;
 }
 
-static bool check_form(const struct reception *reception, struct exchange *exchange)
-{
-    struct err e;
-    char *target = exchange->text + exchange->text_size;
-
-    if (target_parse(&exchange->target, target, &e) < 0)
-        return refuse(exchange, MHD_HTTP_BAD_REQUEST, e.text);
-    if (!guard_is_allowed_host(exchange->headers.host, reception->address, reception->hosts))
-        return refuse(exchange, MHD_HTTP_FORBIDDEN,
-                      "the header Host names something that is not served here");
-    return true;
-}
-
-static bool check_route(const struct reception *reception, struct exchange *exchange,
-                        const char *method)
-{
-    enum route_match match =
-        router_find(reception->router, method, &exchange->target, &exchange->found);
-
-    if (match == ROUTE_MATCHED)
-        exchange->route = exchange->found.route;
-    if (!(exchange->route && exchange->route->access == ROUTE_OPEN) &&
-        !guard_has_token(exchange->headers.authorization, reception->token)) {
-        exchange_add_header(exchange, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-        return refuse(exchange, MHD_HTTP_UNAUTHORIZED,
-                      "the header Authorization: Bearer TOKEN is missing or wrong");
-    }
-    if (match == ROUTE_NO_SUCH_PATH)
-        return refuse(exchange, MHD_HTTP_NOT_FOUND, "there is nothing at this path");
-    if (match == ROUTE_NO_SUCH_METHOD) {
-        auto_buf struct buf allowed = {0};
-        router_put_allowed(reception->router, &exchange->target, &allowed);
-        exchange_add_header(exchange, MHD_HTTP_HEADER_ALLOW, buf_text(&allowed));
-        return refuse(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "this path does not take this method");
-    }
-    return true;
-}
-
-static bool check_rest(struct exchange *exchange)
-{
-    const struct route *route = exchange->route;
-    struct err e;
-
-    if (target_check_queries(&exchange->target, route->queries, &e) < 0)
-        return refuse(exchange, MHD_HTTP_BAD_REQUEST, e.text);
-    if (!has_body(exchange))
-        return true;
-    if (route->body_cap == 0)
-        return refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, "this request takes no body");
-    if (exchange->framing.length > route->body_cap) {
-        err_set(&e, ERR_LIMIT, "the body is larger than %zu bytes", route->body_cap);
-        return refuse(exchange, MHD_HTTP_CONTENT_TOO_LARGE, e.text);
-    }
-    if (!guard_is_json(exchange->headers.content_type))
-        return refuse(exchange, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                      "the body must be application/json, and the header Content-Type say so");
-    return true;
-}
-
+/* false: it has been answered. */
 static bool check_closing(struct reception *reception, struct exchange *exchange)
 {
     if (!reception->is_closing)
         return true;
     figures_count_refusal(reception->figures, REFUSED_CLOSING);
     exchange_add_header(exchange, MHD_HTTP_HEADER_CONNECTION, "close");
-    return refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the service is being stopped");
+    refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the service is being stopped");
+    return false;
 }
 
 /* Is its end so far away that the answer should not wait for it? */
 static bool is_long(const struct exchange *exchange)
 {
-    return has_body(exchange) &&
+    return exchange_has_body(exchange) &&
            (exchange->framing.is_chunked || exchange->framing.length > DROPPED_BODY_MAX ||
             guard_expects_continue(exchange->headers.expect));
 }
 
 static enum MHD_Result admit(struct reception *reception, struct exchange *exchange,
-                             const char *method)
+                             const char *method, const char *version)
 {
     struct err e;
 
     exchange->since_us = now_us();
-    exchange->is_head = strcmp(method, "HEAD") == 0;
+    exchange->is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    exchange->is_http_1_1 = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
     MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, take_header, exchange);
+    cors_add_headers(exchange);
     if (guard_check_framing(&exchange->headers, &exchange->framing, &e) < 0) {
         exchange->phase = EXCHANGE_REFUSED;
         exchange->is_cut_short = true;
         refuse(exchange, MHD_HTTP_BAD_REQUEST, e.text);
         return queue_answer(reception, exchange, method);
     }
-    if (check_form(reception, exchange) && check_closing(reception, exchange) &&
-        check_route(reception, exchange, method) && check_rest(exchange)) {
+    if (check_closing(reception, exchange) &&
+        admission_check(&reception->admission, exchange, method)) {
         exchange->phase = EXCHANGE_ADMITTED;
         return MHD_YES;
     }
@@ -306,13 +246,15 @@ static enum MHD_Result break_off(struct reception *reception, struct exchange *e
                  ->connect_fd;
     auto_buf struct buf body = {0}, answer = {0};
 
-    problem_put(&body, status, detail, NULL);
+    problem_put(&body, exchange->dialect, status, detail, NULL);
     buf_printf(&answer,
-               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s"
-               "Content-Length: %zu\r\n\r\n",
+               "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\n"
+               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s",
                status, MHD_get_reason_phrase_for((unsigned)status),
-               status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", body.len);
+               problem_content_type(exchange->dialect),
+               status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "");
+    exchange_put_added(exchange, &answer);
+    buf_printf(&answer, "Content-Length: %zu\r\n\r\n", body.len);
     buf_put(&answer, body.data, body.len);
     exchange->is_cut_short = send(fd, answer.data, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
     exchange->status = status;
@@ -405,13 +347,12 @@ enum MHD_Result reception_access(void *cls, struct MHD_Connection *connection, c
 
     (void)connection;
     (void)url;
-    (void)version;
     *len = 0;
     if (available > 0)
         peer_receive(exchange->peer, available);
     switch (exchange->phase) {
     case EXCHANGE_NEW:
-        return admit(reception, exchange, method);
+        return admit(reception, exchange, method, version);
     case EXCHANGE_ADMITTED:
         return available > 0 ? collect(reception, exchange, method, data, available)
                              : handle(reception, exchange, method);

@@ -7,9 +7,10 @@
 #ifndef SEGUE_API_SERVER_RECEPTION_H
 #define SEGUE_API_SERVER_RECEPTION_H
 
+#include "api/server/admission.h"
 #include "api/server/figures.h"
 #include "api/server/parking.h"
-#include "api/server/route.h"
+#include "api/server/problem.h"
 #include "api/server/watch.h"
 #include "api/server/workers.h"
 
@@ -20,10 +21,10 @@
 #include <stdbool.h>
 
 struct reception {
-    const char *address, *token; /* see server_options */
-    const char *const *hosts;
+    struct admission admission;
+    const char *const *origins; /* see server_options */
+    const struct problem_place *dialects;
     void *user;
-    struct router *router;
     struct parking *parking;
     struct watch *watch;
     struct workers *workers; /* of exchanges: reception_work, reception_drop */

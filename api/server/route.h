@@ -13,8 +13,10 @@
 struct exchange;
 
 enum route_access {
-    ROUTE_TOKEN, /* only with the token */
-    ROUTE_OPEN,  /* for everybody */
+    ROUTE_TOKEN,       /* only with the token in the header Authorization */
+    ROUTE_OPEN,        /* for everybody */
+    ROUTE_TOKEN_QUERY, /* with the token there or as the query parameter "token": for browsers,
+                          which cannot set headers for a WebSocket or an image */
 };
 
 enum route_place {
@@ -28,7 +30,8 @@ struct route {
     enum route_access access;
     enum route_place place;
     size_t body_cap;            /* bytes; 0: a request with a body is refused */
-    const char *const *queries; /* known query parameters, NULL at the end; NULL: none */
+    const char *const *queries; /* known query parameters, NULL at the end; NULL: none. In Jupyter's
+                                   dialect all are let pass */
     void (*handle)(struct exchange *exchange, void *user);
 };
 

@@ -43,7 +43,7 @@ struct server {
     struct parking parking;
     struct server_limits limits;
     char *address, *token;
-    char **hosts;
+    char **hosts, **origins;
     struct MHD_Daemon *daemon;
     uint16_t port;
 };
@@ -88,6 +88,13 @@ static char **copy_texts(const char *const *texts)
     for (size_t i = 0; i < count; i++)
         copy[i] = mem_strdup(texts[i]);
     return copy;
+}
+
+static void free_texts(char **texts)
+{
+    for (char **text = texts; *text; text++)
+        free(*text);
+    free(texts);
 }
 
 /* --- listening --- */
@@ -165,7 +172,7 @@ static unsigned thread_count(void)
 static struct MHD_Daemon *start_daemon(struct server *server, int listener, int family)
 {
     struct reception *reception = &server->reception;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE |
                      (family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0);
 
     return MHD_start_daemon(
@@ -188,13 +195,12 @@ static void free_server(struct server *server)
     workers_free(reception->workers);
     watch_free(reception->watch);
     figures_free(reception->figures);
-    router_free(reception->router);
+    router_free(reception->admission.router);
     parking_clear(&server->parking);
     pthread_cond_destroy(&reception->drained);
     pthread_mutex_destroy(&reception->lock);
-    for (char **host = server->hosts; *host; host++)
-        free(*host);
-    free(server->hosts);
+    free_texts(server->hosts);
+    free_texts(server->origins);
     free(server->address);
     free(server->token);
     free(server);
@@ -208,15 +214,19 @@ static struct server *new_server(const struct server_options *options, void *use
     server->address = mem_strdup(options->address);
     server->token = mem_strdup(options->token);
     server->hosts = copy_texts(options->hosts);
+    server->origins = copy_texts(options->origins);
     parking_init(&server->parking);
     struct reception *reception = &server->reception;
-    reception->address = server->address;
-    reception->token = server->token;
-    reception->hosts = (const char *const *)server->hosts;
+    reception->admission =
+        (struct admission){.address = server->address,
+                           .token = server->token,
+                           .hosts = (const char *const *)server->hosts,
+                           .router = router_new(options->routes, options->route_count)};
+    reception->origins = (const char *const *)server->origins;
+    reception->dialects = options->dialects;
     reception->user = user;
     reception->bodies_cap = server->limits.body_bytes;
     reception->parking = &server->parking;
-    reception->router = router_new(options->routes, options->route_count);
     reception->figures = figures_new(options->routes, options->route_count);
     pthread_mutex_init(&reception->lock, NULL);
     pthread_cond_init(&reception->drained, NULL);

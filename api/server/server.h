@@ -1,7 +1,8 @@
 /* server: HTTP/1.1 on one port, from sockets to checked requests: the only user of libmicrohttpd.
  *
  * It answers by itself what is the same for every request: who may ask (token, Host), bodies that
- * are too large or no JSON, unknown paths, methods and query parameters, clients that are too slow.
+ * are too large or no JSON, unknown paths, methods and query parameters, clients that are too slow,
+ * and browsers that ask for a page from elsewhere whether they may (CORS).
  * What is left reaches the handler of a route (exchange.h). It knows nothing of pipelines.
  *
  * A handler runs on a thread of the server and must not block, or, for a ROUTE_WORKER, on one of a
@@ -12,6 +13,7 @@
 #define SEGUE_API_SERVER_SERVER_H
 
 #include "api/server/exchange.h"
+#include "api/server/problem.h"
 #include "api/server/route.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -33,8 +35,11 @@ struct server_options {
     const char *address; /* "127.0.0.1", "::1", "0.0.0.0" */
     uint16_t port;       /* 0: a free one */
     const char *token;
-    const char *const *hosts; /* names under which it may be asked beside loopback's and the
-                                 address itself; NULL at the end; NULL: none */
+    const char *const *hosts;   /* names under which it may be asked beside loopback's and the
+                                   address itself; NULL at the end; NULL: none */
+    const char *const *origins; /* "https://lab.example.org": pages that may use it from a browser,
+                                   exactly so; "*": all; NULL at the end; NULL: none */
+    const struct problem_place *dialects; /* see problem.h; NULL: none */
     const struct route *routes;
     size_t route_count;
     struct server_limits limits;
@@ -42,7 +47,8 @@ struct server_options {
 
 struct server;
 
-/* Listens and answers from here on. The routes must outlive the server, other texts are copied.
+/* Listens and answers from here on. The routes and dialects must outlive the server, other texts
+ * are copied.
  * Raises the soft limit of open descriptors where that is needed. ERR_CONFLICT: the port is taken;
  * ERR_INVALID: no such address. */
 int server_start(struct server **ret_server, const struct server_options *options, void *user,

@@ -29,7 +29,7 @@
 struct peer {
     struct watch *watch;
     struct peer *next, *previous;
-    int fd;
+    int fd;                /* -1: released */
     _Atomic msec deadline; /* 0: none */
     msec since;            /* when waiting for the request began */
     uint64_t received;     /* of its body */
@@ -68,7 +68,7 @@ static msec sweep_peers(struct watch *watch, msec now)
 
     for (struct peer *peer = watch->first; peer; peer = peer->next) {
         msec deadline = atomic_load_explicit(&peer->deadline, memory_order_relaxed);
-        if (deadline == 0)
+        if (deadline == 0 || peer->fd < 0)
             continue;
         if (deadline <= now) {
             shutdown(peer->fd, SHUT_RDWR);
@@ -196,6 +196,13 @@ void peer_hold(struct peer *peer)
     set_deadline(peer, 0);
 }
 
+void peer_release(struct peer *peer)
+{
+    pthread_mutex_lock(&peer->watch->lock);
+    peer->fd = -1;
+    pthread_mutex_unlock(&peer->watch->lock);
+}
+
 void peer_linger(struct peer *peer)
 {
     struct watch *watch = peer->watch;
@@ -264,6 +271,7 @@ void watch_cut_all(struct watch *watch)
 {
     pthread_mutex_lock(&watch->lock);
     for (struct peer *peer = watch->first; peer; peer = peer->next)
-        shutdown(peer->fd, SHUT_RDWR);
+        if (peer->fd >= 0)
+            shutdown(peer->fd, SHUT_RDWR);
     pthread_mutex_unlock(&watch->lock);
 }

@@ -29,6 +29,9 @@ void peer_await(struct peer *peer);               /* a request, or the rest of o
 void peer_receive(struct peer *peer, size_t len); /* so much of its body came */
 void peer_hold(struct peer *peer);                /* it is for us to do something now */
 
+/* Its socket is somebody else's from here on, and not to be shut down; only peer_close follows. */
+void peer_release(struct peer *peer);
+
 /* The connection is about to be closed: its socket is to be read empty for a while. */
 void peer_linger(struct peer *peer);
 

@@ -37,6 +37,7 @@ void about_metrics(struct exchange *exchange, void *user)
 
     server_metrics(service->server, &out);
     engine_metrics(service->engine, &out);
+    gateway_metrics(service->gateway, &out);
     streams_metrics(service->streams, &out);
     exchange_answer(exchange, 200, "text/plain; version=0.0.4", &out);
 }

@@ -98,3 +98,15 @@ json_at body_get(const struct json *body, const struct body_field *fields, const
 
     return json_kind(body, at) == find(fields, str_of(name))->kind ? at : JSON_NONE;
 }
+
+uint32_t body_seconds(const struct json *body, json_at at, uint32_t most, struct problems *problems)
+{
+    int64_t seconds = 0;
+
+    if (at == JSON_NONE)
+        return 0;
+    if (json_int(body, at, &seconds) && seconds >= 0 && seconds <= most)
+        return (uint32_t)seconds;
+    problems_add(problems, body, at, "must be a number of seconds, 0 to %u, whole", most);
+    return 0;
+}

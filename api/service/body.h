@@ -33,4 +33,9 @@ bool body_check(const struct json *body, const struct body_field *fields,
 /* The value of a field; JSON_NONE when it is absent, null, or of another kind. */
 json_at body_get(const struct json *body, const struct body_field *fields, const char *name);
 
+/* A number of seconds, 0 to `most`; 0, with a problem, where it is something else, and 0 without
+ * one where there is none. */
+uint32_t body_seconds(const struct json *body, json_at at, uint32_t most,
+                      struct problems *problems);
+
 #endif

@@ -11,6 +11,7 @@
 #ifndef SEGUE_API_PARTS_H
 #define SEGUE_API_PARTS_H
 
+#include "api/jupyter/jupyter.h"
 #include "api/server/server.h"
 #include "api/service/options.h"
 #include "api/service/run_cache.h"
@@ -29,6 +30,8 @@ struct service {
     char *sdk_dir;
     char *token;
     struct engine *engine;
+    struct gateway *gateway;
+    struct jupyter *jupyter;
     struct readers *readers;
     struct streams *streams;
     struct run_cache *run_cache;

@@ -18,6 +18,34 @@ static void events_open(struct exchange *exchange, void *user)
     streams_open(service->streams, exchange);
 }
 
+/* Handlers of jupyter.h know of no service either. */
+#define JUPYTER_HANDLER(handler)                                                                   \
+    static void on_##handler(struct exchange *exchange, void *user)                                \
+    {                                                                                              \
+        const struct service *service = user;                                                      \
+                                                                                                   \
+        handler(exchange, service->jupyter);                                                       \
+    }
+
+JUPYTER_HANDLER(jupyter_version)
+JUPYTER_HANDLER(jupyter_status)
+JUPYTER_HANDLER(jupyter_me)
+JUPYTER_HANDLER(kernelspecs_list)
+JUPYTER_HANDLER(kernelspecs_get)
+JUPYTER_HANDLER(kernelspecs_resource)
+JUPYTER_HANDLER(kernels_list)
+JUPYTER_HANDLER(kernels_start)
+JUPYTER_HANDLER(kernels_get)
+JUPYTER_HANDLER(kernels_delete)
+JUPYTER_HANDLER(kernels_interrupt)
+JUPYTER_HANDLER(kernels_restart)
+JUPYTER_HANDLER(channels_connect)
+JUPYTER_HANDLER(sessions_list)
+JUPYTER_HANDLER(sessions_create)
+JUPYTER_HANDLER(sessions_get)
+JUPYTER_HANDLER(sessions_change)
+JUPYTER_HANDLER(sessions_delete)
+
 static const char *const list_queries[] = {
     "status", "project", "pipeline_uuid", "job_uuid", "limit", "cursor", "include", NULL,
 };
@@ -30,6 +58,19 @@ static const char *const environment_queries[] = {"project", NULL};
 #define STEP     RUN "/steps/{step}"
 #define DOCUMENT LIMIT_REQUEST_BYTES
 #define SMALL    LIMIT_SMALL_REQUEST_BYTES
+
+#define KERNEL   "/api/kernels/{kernel}"
+#define SESSION  "/api/sessions/{session}"
+#define SPEC     "/kernelspecs/{name}"
+#define WITH_ENV LIMIT_KERNEL_REQUEST_BYTES
+#define BROWSER  ROUTE_TOKEN_QUERY
+
+const struct problem_place service_dialects[] = {
+    {"/api/v1", PROBLEM_RFC9457},
+    {"/api", PROBLEM_JUPYTER},
+    {"/kernelspecs", PROBLEM_JUPYTER},
+    {0},
+};
 
 /* clang-format off */
 const struct route service_routes[] = {
@@ -51,6 +92,26 @@ const struct route service_routes[] = {
     {"GET",    "/docs",             ROUTE_OPEN,  ROUTE_INLINE, 0, NULL, docs_page},
     {"GET",    "/healthz",          ROUTE_OPEN,  ROUTE_INLINE, 0, NULL, about_health},
     {"GET",    "/metrics",          ROUTE_TOKEN, ROUTE_INLINE, 0, NULL, about_metrics},
+
+    /* Jupyter's: query parameters are not checked. */
+    {"GET",    "/api",               BROWSER, ROUTE_INLINE, 0, NULL, on_jupyter_version},
+    {"GET",    "/api/status",        BROWSER, ROUTE_WORKER, 0, NULL, on_jupyter_status},
+    {"GET",    "/api/me",            BROWSER, ROUTE_INLINE, 0, NULL, on_jupyter_me},
+    {"GET",    "/api" SPEC,          BROWSER, ROUTE_WORKER, 0, NULL, on_kernelspecs_get},
+    {"GET",    "/api/kernelspecs",   BROWSER, ROUTE_WORKER, 0, NULL, on_kernelspecs_list},
+    {"GET",    SPEC "/{file}",       BROWSER, ROUTE_WORKER, 0, NULL, on_kernelspecs_resource},
+    {"GET",    "/api/kernels",       BROWSER, ROUTE_WORKER, 0, NULL, on_kernels_list},
+    {"POST",   "/api/kernels",       BROWSER, ROUTE_WORKER, WITH_ENV, NULL, on_kernels_start},
+    {"GET",    KERNEL,               BROWSER, ROUTE_WORKER, 0, NULL, on_kernels_get},
+    {"DELETE", KERNEL,               BROWSER, ROUTE_WORKER, SMALL, NULL, on_kernels_delete},
+    {"POST",   KERNEL "/interrupt",  BROWSER, ROUTE_WORKER, SMALL, NULL, on_kernels_interrupt},
+    {"POST",   KERNEL "/restart",    BROWSER, ROUTE_WORKER, SMALL, NULL, on_kernels_restart},
+    {"GET",    KERNEL "/channels",   BROWSER, ROUTE_WORKER, 0, NULL, on_channels_connect},
+    {"GET",    "/api/sessions",      BROWSER, ROUTE_WORKER, 0, NULL, on_sessions_list},
+    {"POST",   "/api/sessions",      BROWSER, ROUTE_WORKER, WITH_ENV, NULL, on_sessions_create},
+    {"GET",    SESSION,              BROWSER, ROUTE_WORKER, 0, NULL, on_sessions_get},
+    {"PATCH",  SESSION,              BROWSER, ROUTE_WORKER, WITH_ENV, NULL, on_sessions_change},
+    {"DELETE", SESSION,              BROWSER, ROUTE_WORKER, SMALL, NULL, on_sessions_delete},
 };
 /* clang-format on */
 

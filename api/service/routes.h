@@ -8,6 +8,7 @@
 
 extern const struct route service_routes[];
 extern const size_t service_route_count;
+extern const struct problem_place service_dialects[]; /* which of them are Jupyter's */
 
 /* A line "METHOD PATH" for each. */
 void routes_print(FILE *out);

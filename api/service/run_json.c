@@ -31,15 +31,18 @@ static void put_optional(struct buf *out, const char *key, const char *text)
     json_put_text(out, *text ? text : NULL);
 }
 
-static bool is_in_place(const struct store_run *run)
+static void put_options(struct buf *out, const struct store_run *run)
 {
     auto_json struct json options = {0};
+    int64_t keep_kernels = 0;
     struct err ignored;
 
-    if (strcmp(run->options, "{}") == 0)
-        return false;
-    return json_parse(&options, str_of(run->options), JSON_STRICT, NULL, &ignored) == 0 &&
-           json_is_true(&options, json_get(&options, 0, "in_place"));
+    if (strcmp(run->options, "{}") != 0) /* without any effort for most */
+        json_parse(&options, str_of(run->options), JSON_STRICT, NULL, &ignored);
+    bool in_place = json_is_true(&options, json_get(&options, 0, "in_place"));
+    json_int(&options, json_get(&options, 0, "keep_kernels"), &keep_kernels);
+    json_put_member_raw(out, "in_place", in_place ? STR("true") : STR("false"));
+    json_put_member_int(out, "keep_kernels", keep_kernels);
 }
 
 static const char *class_of(const struct store_run *run)
@@ -65,7 +68,7 @@ static void put_row(struct buf *out, const char *projects, const struct store_ru
     run_json_put_time(out, "finished_time", run->finished_time);
     put_optional(out, "job_uuid", run->job_uuid);
     put_optional(out, "rerun_of", run->rerun_of);
-    json_put_member_raw(out, "in_place", is_in_place(run) ? STR("true") : STR("false"));
+    put_options(out, run);
     json_put_member_raw(out, "parameters", str_of(run->parameters));
 }
 

@@ -23,6 +23,7 @@ static const struct body_field fields[] = {
     {"uuids", JSON_ARRAY, FIELD_OPTIONAL},
     {"parameters", JSON_OBJECT, FIELD_OPTIONAL},
     {"in_place", JSON_BOOL, FIELD_OPTIONAL},
+    {"keep_kernels", JSON_NUMBER, FIELD_OPTIONAL},
     {0},
 };
 
@@ -313,6 +314,8 @@ static int read_body(struct reading *r, struct err *e)
     read_project(r);
     read_run_type(r);
     r->request->in_place = json_is_true(r->body, get(r, "in_place"));
+    r->request->keep_kernels_s =
+        body_seconds(r->body, get(r, "keep_kernels"), LIMIT_KEEP_KERNELS_S, r->problems);
     if (definition != JSON_NONE)
         read_definition(r, definition);
     else if (!is_given(r, "pipeline_path") && !is_given(r, "pipeline_definition"))
@@ -413,6 +416,7 @@ int run_request_submission(const struct run_request *request, struct submission 
         .selected_count = request->selected_count,
         .launcher = LAUNCHER_CHOICE_ENVIRONMENT,
         .in_place = request->in_place,
+        .keep_kernels_s = request->keep_kernels_s,
     };
 
     if (submission_make(&asked, ret_submission, &found, e) == 0)

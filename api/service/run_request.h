@@ -26,6 +26,7 @@ struct run_request {
     uint32_t *selected; /* indices of steps */
     uint32_t selected_count;
     bool in_place;
+    uint32_t keep_kernels_s;
 };
 
 /* `projects` is the directory below which projects lie, without links. Refused with ERR_INVALID or

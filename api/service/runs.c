@@ -5,6 +5,7 @@
 #include "api/service/run_json.h"
 #include "api/service/run_request.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "runner/engine/rerun.h"
 #include "runner/plan/project.h"
@@ -214,31 +215,45 @@ void runs_create(struct exchange *exchange, void *user)
 
 /* --- runs again --- */
 
-static const struct body_field rerun_fields[] = {{"from", JSON_STRING, FIELD_REQUIRED}, {0}};
+static const struct body_field rerun_fields[] = {
+    {"from", JSON_STRING, FIELD_REQUIRED},
+    {"keep_kernels", JSON_NUMBER, FIELD_OPTIONAL},
+    {0},
+};
 
-static int read_from(const struct json *body, enum rerun_from *ret_from, struct problems *problems,
-                     struct err *e)
+struct rerun_body {
+    struct rerun_wish wish;
+    uint32_t keep_kernels_s; /* what the wish points to, where it is given */
+};
+
+static int read_rerun(const struct json *body, struct rerun_body *ret_body,
+                      struct problems *problems, struct err *e)
 {
     body_check(body, rerun_fields, problems);
     json_at from = body_get(body, rerun_fields, "from");
     bool is_failed = json_is(body, from, "failed");
     if (from != JSON_NONE && !is_failed && !json_is(body, from, "start"))
         problems_add(problems, body, from, "must be \"start\" or \"failed\"");
-    *ret_from = is_failed ? RERUN_FAILED : RERUN_START;
+    json_at keep = body_get(body, rerun_fields, "keep_kernels");
+    ret_body->keep_kernels_s = body_seconds(body, keep, LIMIT_KEEP_KERNELS_S, problems);
+    ret_body->wish = (struct rerun_wish){
+        .from = is_failed ? RERUN_FAILED : RERUN_START,
+        .keep_kernels_s = keep == JSON_NONE ? NULL : &ret_body->keep_kernels_s,
+    };
     return problems->total > 0 ? problems_to_err(problems, e) : 0;
 }
 
 static int make_rerun(const struct service *service, const char *run_uuid, const struct json *body,
                       struct submission **ret_submission, struct problems *problems, struct err *e)
 {
-    enum rerun_from from;
+    struct rerun_body asked;
 
-    if (read_from(body, &from, problems, e) < 0)
+    if (read_rerun(body, &asked, problems, e) < 0)
         return -1;
     struct store *store = readers_lend(service->readers, e);
     if (!store)
         return -1;
-    int result = rerun_make(store, run_uuid, from, ret_submission, problems, e);
+    int result = rerun_make(store, run_uuid, &asked.wish, ret_submission, problems, e);
     readers_give_back(service->readers, store);
     return result;
 }

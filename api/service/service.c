@@ -65,6 +65,14 @@ static void on_recovered(void *user)
     log_line(LOG_INFO, "storage_recovered", NULL);
 }
 
+/* On the gateway's thread. */
+static void on_kernel_event(void *user, const char *what, const struct kernel_view *view)
+{
+    (void)user;
+    log_line(LOG_INFO, what, "kernel", view->id, "name", view->name, "user", view->username,
+             "reason", *view->news.reason ? view->news.reason : NULL, NULL);
+}
+
 /* --- stopping --- */
 
 static void on_stopped(void *user, uint32_t events)
@@ -122,9 +130,10 @@ static void open_loop(struct service *service)
     loop_add_fd(service->loop, service->stopped_fd, EPOLLIN, on_stopped, service);
 }
 
+static const char *const nursery_argv[] = {"/proc/self/exe", "nursery", NULL};
+
 static int open_engine(struct service *service, struct err *e)
 {
-    static const char *const nursery_argv[] = {"/proc/self/exe", "nursery", NULL};
     static const struct engine_events events = {
         .event = on_event, .failed = on_failed, .recovered = on_recovered};
     const struct service_options *options = service->options;
@@ -142,6 +151,36 @@ static int open_engine(struct service *service, struct err *e)
     return engine_open(&service->engine, &engine_options, &events, service, e);
 }
 
+static int open_gateway(struct service *service, struct err *e)
+{
+    auto_free char *directory = fs_join(service->state.dir, "kernels");
+    auto_free char *sockets = fs_join(service->state.dir, "k");
+    struct gateway_options options = {
+        .directory = directory,
+        .sockets = sockets,
+        .nursery_argv = nursery_argv,
+        .limits = service->options->kernel_limits,
+        .culling = service->options->culling,
+        .event = on_kernel_event,
+    };
+
+    return gateway_open(&service->gateway, &options, e);
+}
+
+static struct jupyter *new_jupyter(const struct service *service)
+{
+    struct jupyter_options options = {
+        .gateway = service->gateway,
+        .state = &service->state,
+        .projects = service->projects,
+        .sdk_dir = service->sdk_dir,
+        .kernel_env = service->options->kernel_env,
+        .default_kernel = service->options->default_kernel,
+    };
+
+    return jupyter_new(&options);
+}
+
 static int open_server(struct service *service, struct err *e)
 {
     const struct service_options *options = service->options;
@@ -150,6 +189,8 @@ static int open_server(struct service *service, struct err *e)
         .port = options->port,
         .token = service->token,
         .hosts = options->hosts,
+        .origins = options->origins,
+        .dialects = service_dialects,
         .routes = service_routes,
         .route_count = service_route_count,
     };
@@ -180,8 +221,9 @@ static int open_parts(struct service *service, struct err *e)
     auto_free char *database = fs_join(service->state.dir, "segue.db");
     auto_free char *runs = fs_join(service->state.dir, "runs");
     open_loop(service);
-    if (open_engine(service, e) < 0)
+    if (open_engine(service, e) < 0 || open_gateway(service, e) < 0)
         return -1;
+    service->jupyter = new_jupyter(service);
     service->readers = readers_new(database);
     service->streams = streams_new(service->loop, service->readers, runs);
     service->run_cache = run_cache_new();
@@ -192,6 +234,8 @@ static void close_parts(struct service *service)
 {
     if (service->is_stopping)
         pthread_join(service->stopper, NULL);
+    gateway_close(service->gateway); /* whoever waits for a kernel is answered now */
+    jupyter_free(service->jupyter);
     /* The writing connection is the last: it tidies the files of the database up. */
     readers_free(service->readers);
     engine_close(service->engine);

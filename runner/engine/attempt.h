@@ -34,9 +34,6 @@ struct attempt_world {
     const struct attempt_events *events;
 };
 
-/* A name for an attempt, for marks and socket directories: 10 characters. */
-void attempt_mark(char mark[11]);
-
 /* Writes the task, takes the lock, has the keeper born. `task` has attempt_id (its mark) and
  * socket_dir (attempt_socket_dir) set. ERR_UNAVAILABLE: the nursery was killed meanwhile, and
  * whether it has borne one is for attempt_adopt to say. */

@@ -142,7 +142,7 @@ static int sweep(struct engine *engine, struct err *e)
         engine->swept = trash.id;
     if (removed == 0 && engine->janitor) {
         char *directory = state_run_dir(engine->options.state, trash.run_uuid.text);
-        janitor_remove(engine->janitor, trash.run, directory);
+        janitor_remove(engine->janitor, engine->options.state, trash.run, directory);
     }
     turn_due(engine);
     return removed < 0 ? -1 : 0;
@@ -205,7 +205,7 @@ static int transact(struct engine *engine, struct err *e)
     return commit(engine, e);
 }
 
-static void drop_fresh(struct engine *engine)
+void engine_drop_fresh(struct engine *engine)
 {
     for (size_t i = 0; i < engine->fresh_count; i++)
         submission_free(engine->fresh[i].submission);
@@ -299,7 +299,7 @@ static void succeed(struct engine *engine)
     if (engine->has_told)
         engine->events->recovered(engine->user);
     engine->has_told = false;
-    drop_fresh(engine);
+    engine_drop_fresh(engine);
     engine_answer_commands(engine, NULL);
     tell(engine);
     act(engine);

@@ -207,8 +207,6 @@ void engine_unload(struct engine *engine)
     for (size_t i = 0; i < engine->run_count; i++)
         live_run_free(engine->runs[i]);
     engine->run_count = 0;
-    for (size_t i = 0; i < engine->fresh_count; i++)
-        submission_free(engine->fresh[i].submission);
-    engine->fresh_count = 0;
+    engine_drop_fresh(engine);
     run_queue_free(take_ptr(&engine->queue));
 }

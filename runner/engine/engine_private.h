@@ -78,6 +78,9 @@ int engine_accept(struct engine *engine, struct submission *take_submission, int
 int engine_load(struct engine *engine, struct err *e);
 void engine_unload(struct engine *engine); /* keepers go on */
 
+/* Submissions that came in this turn and were not taken up. */
+void engine_drop_fresh(struct engine *engine);
+
 /* Takes up one run that waits, which is then the last of engine->runs; 0: it cannot be and has
  * ended, 1: it is. In a transaction. */
 int engine_open_run(struct engine *engine, int64_t id, struct err *e);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <string.h>
 
 /* Docker's engine is back within minutes or within hours. */
 #define RETRY_S 20
@@ -15,8 +16,9 @@ enum job_kind { JOB_CLEAN, JOB_CLEAN_OTHERS, JOB_REMOVE };
 
 struct job {
     enum job_kind kind;
-    char *path; /* socket directory, root of the state, directory of a run */
-    char *mark;
+    char *path;    /* socket directory, root of the state, directory of a run */
+    char *mark;    /* JOB_CLEAN */
+    char *sockets; /* JOB_REMOVE: where all marks are */
     int64_t run;
     struct job *next;
 };
@@ -36,6 +38,7 @@ static void job_free(struct job *job)
 {
     free(job->path);
     free(job->mark);
+    free(job->sockets);
     free(job);
 }
 
@@ -51,7 +54,7 @@ static bool do_job(const struct janitor *janitor, const struct job *job)
         recover_state_dirs(job->path);
         return true;
     case JOB_REMOVE:
-        if (fs_remove_tree(job->path, &ignored) < 0)
+        if (recover_run(job->sockets, job->path) < 0 || fs_remove_tree(job->path, &ignored) < 0)
             return false;
         janitor->removed(janitor->user, job->run);
         return true;
@@ -156,14 +159,26 @@ void janitor_free(struct janitor *janitor)
     free(janitor);
 }
 
+static bool has_mark(const struct job *jobs, const char *mark)
+{
+    for (; jobs; jobs = jobs->next)
+        if (jobs->mark && strcmp(jobs->mark, mark) == 0)
+            return true;
+    return false;
+}
+
 static void add(struct janitor *janitor, struct job values)
 {
     struct job *job = mem_alloc(sizeof *job);
 
     *job = values;
     pthread_mutex_lock(&janitor->mutex);
-    push(&janitor->jobs, job);
-    pthread_cond_signal(&janitor->changed);
+    if (job->mark && (has_mark(janitor->jobs, job->mark) || has_mark(janitor->later, job->mark))) {
+        job_free(job); /* an engine that loses its store finds the same ones again and again */
+    } else {
+        push(&janitor->jobs, job);
+        pthread_cond_signal(&janitor->changed);
+    }
     pthread_mutex_unlock(&janitor->mutex);
 }
 
@@ -179,7 +194,11 @@ void janitor_clean_others(struct janitor *janitor, const struct state *state)
     add(janitor, (struct job){.kind = JOB_CLEAN_OTHERS, .path = mem_strdup(state->root)});
 }
 
-void janitor_remove(struct janitor *janitor, int64_t run, char *take_path)
+void janitor_remove(struct janitor *janitor, const struct state *state, int64_t run,
+                    char *take_path)
 {
-    add(janitor, (struct job){.kind = JOB_REMOVE, .path = take_path, .run = run});
+    add(janitor, (struct job){.kind = JOB_REMOVE,
+                              .path = take_path,
+                              .sockets = fs_join(state->dir, "k"),
+                              .run = run});
 }

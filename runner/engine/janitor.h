@@ -18,13 +18,15 @@ struct janitor;
 struct janitor *janitor_new(void (*removed)(void *user, int64_t run), void *user);
 void janitor_free(struct janitor *janitor); /* waits for what is in hand; NULL is allowed */
 
-/* What carries the mark of an attempt whose keeper is gone: ended, and its sockets removed. */
+/* What carries the mark of an attempt whose keeper is gone: ended, and its sockets removed. One
+ * that lives, with a kernel that was kept, is looked at again until it is gone. Twice is fine. */
 void janitor_clean(struct janitor *janitor, const struct state *state, const char *mark);
 
 /* What engines of other state directories below the root left behind. */
 void janitor_clean_others(struct janitor *janitor, const struct state *state);
 
-/* The files of a deleted run. */
-void janitor_remove(struct janitor *janitor, int64_t run, char *take_path);
+/* The files of a deleted run, `take_path`; kernels that were kept of it are ended first. */
+void janitor_remove(struct janitor *janitor, const struct state *state, int64_t run,
+                    char *take_path);
 
 #endif

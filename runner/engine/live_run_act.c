@@ -1,5 +1,6 @@
 /* Deciding what follows, within the engine's transaction, and doing it, after the commit. */
 #include "base/mem.h"
+#include "kernel-gateway/keeper_handle.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/task_make.h"
 
@@ -34,7 +35,7 @@ static int record_start(struct live_run *live, const struct run_event *event, st
 
     if (live_record(live, event, (struct str){0}, e) < 0)
         return -1;
-    attempt_mark(mark);
+    keeper_mark(mark);
     memcpy(row.mark, mark, sizeof mark);
     live_add_start(live, live_attempt_new(live, event->step, mark));
     return store_add_attempt(live->world->store, live->id, &row, e);

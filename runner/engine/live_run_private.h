@@ -11,7 +11,7 @@
 #include "runner/engine/live_run.h"
 #include "runner/engine/run_dir.h"
 
-/* An attempt that was started and whose keeper is not known to be gone. */
+/* An attempt that was started, and whose keeper is neither known to be gone nor let go of. */
 struct live_attempt {
     struct live_run *live;
     struct attempt *attempt;
@@ -21,6 +21,7 @@ struct live_attempt {
     enum launcher_kind launcher;
     bool has_news;
     bool has_ended; /* the journal's last line was read */
+    bool is_kept;   /* and says that the keeper stays with the kernel: nobody waits for that */
     struct live_attempt *next;
 };
 

@@ -95,10 +95,12 @@ static int take_last_line(struct live_attempt *attempt, const struct json *line,
     auto_free char *status_text = json_strdup(line, json_get(line, 0, "status"));
     json_at failure = json_get(line, 0, "failure");
     auto_free char *cause = json_strdup(line, json_get(line, failure, "cause"));
+    int64_t kept_s = 0;
     enum status status;
 
     if (status_parse(status_text ? status_text : "", &status, e) < 0)
         return -1;
+    attempt->is_kept = json_int(line, json_get(line, 0, "kept_s"), &kept_s) && kept_s > 0;
     return end_attempt(attempt, status, cause ? cause_of_name(cause) : CAUSE_NONE,
                        json_raw(line, failure), e);
 }
@@ -198,7 +200,7 @@ static int read_failed_start(struct live_run *live, struct err *e)
 }
 
 /* A keeper that could not remove its container, for Docker's engine was away, leaves that to the
- * janitor. */
+ * janitor; which also looks after one that stays with its kernel. */
 static void let_go(struct live_attempt *attempt)
 {
     const struct live_world *world = attempt->live->world;
@@ -217,7 +219,7 @@ int live_run_read(struct live_run *live, struct err *e)
         struct live_attempt *attempt = *at;
         if (attempt->has_news && read_attempt(attempt, e) < 0)
             return -1;
-        if (attempt->has_ended && attempt_is_gone(attempt->attempt)) {
+        if (attempt->has_ended && (attempt->is_kept || attempt_is_gone(attempt->attempt))) {
             *at = attempt->next;
             let_go(attempt);
         } else {

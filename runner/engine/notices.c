@@ -29,8 +29,8 @@ static struct notice *begin(struct notices *notices, int64_t id, const char *run
         .event = event_text_name(event),
         .step = STEP_NONE,
         .start = notices->text.len,
+        .run_uuid = uuid_of(run_uuid),
     };
-    snprintf(notice->run_uuid.text, sizeof notice->run_uuid.text, "%s", run_uuid);
     return notice;
 }
 

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "kernel-gateway/keeper.h"
+#include "runner/engine/step_kernels.h"
 #include "runner/step/notebook_task.h"
 #include "runner/step/task.h"
 
@@ -67,8 +68,8 @@ static enum launcher_kind launcher_of(const char *directory)
     return kind;
 }
 
-/* `socket_dir` is k/<mark>. Its keeper may still be on its way out: then its lock is taken, and it
- * will do all this itself. */
+/* `socket_dir` is k/<mark>. Its keeper may still be on its way out, or stay with a kernel that was
+ * kept: then its lock is taken, and it will do all this itself, unless it is killed. */
 int recover_mark(const char *socket_dir, const char *mark)
 {
     auto_free char *link = fs_join(socket_dir, "attempt");
@@ -81,13 +82,52 @@ int recover_mark(const char *socket_dir, const char *mark)
         auto_free char *lock = fs_join(directory, KEEPER_LOCK);
         auto_close int lock_fd = fs_exists(lock) ? fs_lock(lock, &ignored) : -1;
         if (fs_exists(lock) && lock_fd < 0)
-            return 0;
+            return -1;
         if (recover_attempt(directory, mark, launcher_of(directory), &ignored) < 0 &&
             ignored.code == ERR_UNAVAILABLE)
             return -1;
     }
     fs_remove_tree(socket_dir, &ignored);
     return 0;
+}
+
+static bool leads_below(const char *link, const char *dir)
+{
+    char target[PATH_MAX];
+    ssize_t len = readlink(link, target, sizeof target - 1);
+    size_t dir_len = strlen(dir);
+
+    if (len < 0)
+        return false;
+    target[len] = 0;
+    return strncmp(target, dir, dir_len) == 0 && target[dir_len] == '/';
+}
+
+static int end_mark(const char *socket_dir, const char *mark)
+{
+    auto_free char *socket_path = fs_join(socket_dir, KEEPER_SOCKET);
+
+    if (recover_mark(socket_dir, mark) == 0)
+        return 0;
+    return step_kernel_release(socket_path) ? recover_mark(socket_dir, mark) : -1;
+}
+
+int recover_run(const char *sockets, const char *run_dir)
+{
+    DIR *entries = opendir(sockets);
+    int result = 0;
+
+    if (!entries)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        auto_free char *socket_dir = fs_join(sockets, entry->d_name);
+        auto_free char *link = fs_join(socket_dir, "attempt");
+        if (entry->d_name[0] != '.' && leads_below(link, run_dir) &&
+            end_mark(socket_dir, entry->d_name) < 0)
+            result = -1;
+    }
+    closedir(entries);
+    return result;
 }
 
 static void try_mark(const char *socket_dir, const char *mark)

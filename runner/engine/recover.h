@@ -21,9 +21,12 @@ int recover_attempt(const char *directory, const char *mark, enum launcher_kind 
  * start. */
 int recover_notebook(const char *directory, struct err *e);
 
-/* What k/<mark> (`socket_dir`) leads to, and the directory itself. 0: done, or its keeper lives and
- * does it itself; -1: to be tried again. */
+/* What k/<mark> (`socket_dir`) leads to, and the directory itself. -1: to be tried again, for its
+ * keeper lives, or Docker's engine does not answer. */
 int recover_mark(const char *socket_dir, const char *mark);
+
+/* The same for every attempt of the run in `run_dir`; kernels that were kept of it are released. */
+int recover_run(const char *sockets, const char *run_dir);
 
 /* Every state directory below `root` that an engine left behind without ending its attempts. What
  * cannot be cleared (an engine of Docker that does not answer) is left for the next time. */

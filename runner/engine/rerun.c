@@ -49,7 +49,7 @@ static int narrow_to_failed(struct store *reader, struct old_run *old, struct er
     return submission_narrow(old->submission, (const char *const *)old->left, old->count, e);
 }
 
-static int make(struct store *reader, const char *run_uuid, enum rerun_from from,
+static int make(struct store *reader, const char *run_uuid, const struct rerun_wish *wish,
                 struct old_run *old, struct problems *problems, struct err *e)
 {
     if (store_run(reader, run_uuid, take_run, old, e) < 0)
@@ -58,7 +58,7 @@ static int make(struct store *reader, const char *run_uuid, enum rerun_from from
         return err_set(e, ERR_CONFLICT, "the run has not ended: %s", status_name(old->status));
     if (store_frozen(reader, old->id, take_frozen, old, e) < 0)
         return -1;
-    if (from == RERUN_FAILED && narrow_to_failed(reader, old, e) < 0)
+    if (wish->from == RERUN_FAILED && narrow_to_failed(reader, old, e) < 0)
         return -1;
     const struct submission *submission = old->submission;
     if (plan_check_files(submission->plan, submission->pipeline, submission->project.dir,
@@ -67,11 +67,11 @@ static int make(struct store *reader, const char *run_uuid, enum rerun_from from
     return problems->total > 0 ? problems_to_err(problems, e) : 0;
 }
 
-int rerun_make(struct store *reader, const char *run_uuid, enum rerun_from from,
+int rerun_make(struct store *reader, const char *run_uuid, const struct rerun_wish *wish,
                struct submission **ret_submission, struct problems *problems, struct err *e)
 {
     struct old_run old = {0};
-    int result = make(reader, run_uuid, from, &old, problems, e);
+    int result = make(reader, run_uuid, wish, &old, problems, e);
 
     for (uint32_t i = 0; i < old.count; i++)
         free(old.left[i]);
@@ -82,6 +82,8 @@ int rerun_make(struct store *reader, const char *run_uuid, enum rerun_from from,
     }
     old.submission->run_uuid = uuid_random();
     old.submission->rerun_of = uuid_of(run_uuid);
+    if (wish->keep_kernels_s)
+        old.submission->keep_kernels_s = *wish->keep_kernels_s;
     *ret_submission = old.submission;
     return 0;
 }

@@ -14,9 +14,14 @@ enum rerun_from {
     RERUN_FAILED, /* those that did not succeed: what failed, and what depends on it */
 };
 
+struct rerun_wish {
+    enum rerun_from from;
+    const uint32_t *keep_kernels_s; /* NULL: as it was */
+};
+
 /* ERR_NOT_FOUND; ERR_CONFLICT: it has not ended, or nothing failed; ERR_INVALID: it cannot be run
  * (any more): files that are gone are in `problems`. */
-int rerun_make(struct store *reader, const char *run_uuid, enum rerun_from from,
+int rerun_make(struct store *reader, const char *run_uuid, const struct rerun_wish *wish,
                struct submission **ret_submission, struct problems *problems, struct err *e);
 
 #endif

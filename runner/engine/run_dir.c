@@ -3,20 +3,19 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runner/engine/results.h"
+#include "runner/engine/rights.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* As root, kernels run as the owner of the project, so that files keep their owner. */
 static int choose_user(struct run_dir *dir, const char *project_dir, struct err *e)
 {
-    struct stat st;
+    struct rights rights;
 
-    if (stat(project_dir, &st) < 0)
-        return err_errno(e, errno, "cannot look at \"%s\"", project_dir);
-    dir->change_user = geteuid() == 0 && st.st_uid != 0;
-    dir->uid = dir->change_user ? st.st_uid : geteuid();
-    dir->gid = dir->change_user ? st.st_gid : getegid();
+    if (rights_in(project_dir, &rights, e) < 0)
+        return -1;
+    dir->change_user = rights.change_user;
+    dir->uid = rights.uid;
+    dir->gid = rights.gid;
     return 0;
 }
 

@@ -91,6 +91,7 @@ int submission_make(const struct request *request, struct submission **ret_submi
     submission->run_uuid = uuid_random();
     submission->launcher = request->launcher;
     submission->in_place = request->in_place;
+    submission->keep_kernels_s = request->keep_kernels_s;
     submission->output_dir = mem_strdup(request->output_dir);
     submission->job_uuid = uuid_of(request->job_uuid ? request->job_uuid : "");
     submission->parameters = request->parameters.text
@@ -117,6 +118,8 @@ void submission_put_options(const struct submission *submission, struct buf *out
     buf_putc(out, '{');
     if (submission->in_place)
         json_put_member_raw(out, "in_place", STR("true"));
+    if (submission->keep_kernels_s > 0)
+        json_put_member_int(out, "keep_kernels", submission->keep_kernels_s);
     if (submission->launcher != LAUNCHER_CHOICE_ENVIRONMENT)
         json_put_member(out, "launcher", launcher_choice_name(submission->launcher));
     json_put_member(out, "output_dir", submission->output_dir);
@@ -126,11 +129,14 @@ void submission_put_options(const struct submission *submission, struct buf *out
 static int restore_options(struct submission *submission, const char *text, struct err *e)
 {
     auto_json struct json doc = {0};
+    int64_t keep_kernels = 0;
 
     if (json_parse(&doc, str_of(text), JSON_STRICT, NULL, e) < 0)
         return err_prefix(e, "the run's options");
     auto_free char *launcher = json_strdup(&doc, json_get(&doc, 0, "launcher"));
     submission->in_place = json_is_true(&doc, json_get(&doc, 0, "in_place"));
+    json_int(&doc, json_get(&doc, 0, "keep_kernels"), &keep_kernels);
+    submission->keep_kernels_s = (uint32_t)keep_kernels;
     submission->launcher = launcher_choice_of_name(launcher);
     submission->output_dir = json_strdup(&doc, json_get(&doc, 0, "output_dir"));
     return 0;

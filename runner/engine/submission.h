@@ -30,7 +30,8 @@ struct submission {
     uint32_t *frozen_of; /* plan step -> index in `frozen` */
     enum launcher_choice launcher;
     bool in_place;
-    char *output_dir; /* absolute, or NULL */
+    uint32_t keep_kernels_s; /* how long the kernel of a failed notebook is kept; 0: not at all */
+    char *output_dir;        /* absolute, or NULL */
 };
 
 /* What is asked for. Everything is borrowed. */
@@ -43,8 +44,9 @@ struct request {
     uint32_t selected_count;
     enum launcher_choice launcher;
     bool in_place;
-    const char *output_dir; /* or NULL */
-    const char *job_uuid;   /* or NULL */
+    uint32_t keep_kernels_s; /* LIMIT_KEEP_KERNELS_S at most */
+    const char *output_dir;  /* or NULL */
+    const char *job_uuid;    /* or NULL */
 };
 
 /* Refused with ERR_INVALID or ERR_LIMIT; what is wrong with the definition goes to `problems`.
@@ -67,7 +69,7 @@ char *submission_origin(const struct project *project);
 
 enum run_class submission_class(const struct submission *submission);
 
-/* How the run is to be done, as JSON: {in_place, launcher, output_dir}. */
+/* How the run is to be done, as JSON: {in_place, keep_kernels, launcher, output_dir}. */
 void submission_put_options(const struct submission *submission, struct buf *out);
 
 /* Adds what will not be as somebody may expect: limits bind containers, not local processes. */

@@ -34,6 +34,7 @@ static void put_names(struct task *task, const struct task_source *source, uint3
 
 static void put_environment(struct task *task, const struct frozen_environment *frozen)
 {
+    task->environment = mem_strdup(frozen->name);
     task->launcher = mem_strdup(launcher_name(frozen->launcher));
     task->image = mem_strdup(frozen->image);
     task->kernelspec = mem_strdup(frozen->kernelspec);
@@ -110,6 +111,8 @@ int task_make(struct task *task, const struct task_source *source, uint32_t plan
     put_names(task, source, plan_step, mark);
     put_environment(task, submission_environment(submission, plan_step));
     put_step(task, step);
+    if (step->kind == STEP_NOTEBOOK && number > step->retry_limit)
+        task->keep_kernel_s = submission->keep_kernels_s;
     if (put_parameters(task, submission->pipeline, step, e) < 0 ||
         bring_results(source, plan_step, e) < 0) {
         task_clear(task);

@@ -125,6 +125,7 @@ static enum execution_news take_shell(struct execution *execution, struct messag
     const struct json *content = message_content(message);
     execution->reply_has_count = note_count(execution, content);
     execution->is_error = !json_is(content, json_get(content, 0, "status"), "ok");
+    execution->is_aborted = json_is(content, json_get(content, 0, "status"), "aborted");
     if (execution->is_error)
         execution->reply_names = note_error(execution, content);
     note_moment(execution, MOMENT_REPLY, message);

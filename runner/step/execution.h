@@ -37,6 +37,7 @@ struct execution {
     struct uuid probe;   /* of the kernel_info_request behind it; text "" while there is none */
     bool has_reply, has_idle;
     bool is_error;                     /* by the reply */
+    bool is_aborted;                   /* by the reply: the kernel has not executed it at all */
     bool reply_has_count, reply_names; /* and so settles count and error, whatever iopub tells */
     int64_t count;                     /* execution_count; -1: none was told */
     int64_t moments[MOMENT_COUNT];     /* microseconds since 1970; -1: not seen, or not dated */

@@ -3,7 +3,10 @@
  * STOP_LIMIT_MS: SIGINT to the CLI promises that everything has stopped within 5 s. */
 #include "runner/step/step.h"
 
+#include "base/fs.h"
 #include "base/json.h"
+#include "base/mem.h"
+#include "kernel-gateway/keeper_handle.h"
 #include "runner/step/step_driver.h"
 
 #include <stdarg.h>
@@ -103,18 +106,27 @@ static void on_stop_deadline(void *user)
     step_finish(user);
 }
 
+/* --- the journal --- */
+
+static int commit(struct step *step, struct str *ret_line, struct err *e)
+{
+    if (journal_commit(step->journal, ret_line, e) < 0)
+        return -1;
+    step->journal_size = journal_size(step->journal);
+    keeper_notify(step->keeper);
+    return 0;
+}
+
 int step_commit(struct step *step, struct str *ret_line)
 {
     struct err e;
 
-    if (keeper_commit(step->keeper, ret_line, &e) == 0)
+    if (commit(step, ret_line, &e) == 0)
         return 0;
     step_fail_err(step, CAUSE_STORAGE_FAILED, &e);
     begin_stop(step);
     return -1;
 }
-
-/* --- the last line --- */
 
 static enum status final_status(const struct step *step)
 {
@@ -138,15 +150,25 @@ static void put_failure(struct buf *line, const struct step_failure *failure)
     buf_putc(line, '}');
 }
 
-static int write_last_line(struct step *step)
+static int write_last_line(struct step *step, int64_t kept_s)
 {
-    struct buf *line = journal_begin_last(keeper_journal(step->keeper), "step_finished");
+    struct buf *line = journal_begin_last(step->journal, "step_finished");
     struct err e;
 
     json_put_member(line, "status", status_name(final_status(step)));
     if (step->failure.cause != CAUSE_NONE)
         put_failure(line, &step->failure);
-    return keeper_commit(step->keeper, NULL, &e);
+    if (kept_s > 0)
+        json_put_member_int(line, "kept_s", kept_s);
+    if (commit(step, NULL, &e) < 0)
+        return -1;
+    step->is_reported = true;
+    return 0;
+}
+
+int step_report(struct step *step, int64_t kept_s)
+{
+    return write_last_line(step, kept_s);
 }
 
 /* --- life --- */
@@ -195,21 +217,63 @@ static void work(struct step *step)
     step_place_clear(&step->place);
 }
 
+static void on_command(void *user, const char *command, int *fd)
+{
+    struct step *step = user;
+
+    if (step->work && step->driver->command && !step->is_finished)
+        step->driver->command(step, command, fd);
+}
+
+static void on_news(void *user, struct buf *out)
+{
+    const struct step *step = user;
+    struct step_news news = {.journal_size = step->journal_size};
+
+    if (step->work && step->driver->news)
+        step->driver->news(step, &news);
+    step_news_encode(&news, out);
+}
+
+static int open_journal(struct step *step, struct err *e)
+{
+    auto_free char *path = fs_join(step->directory, KEEPER_JOURNAL);
+
+    if (journal_open(&step->journal, path, e) < 0)
+        return -1;
+    step->journal_size = journal_size(step->journal);
+    return 0;
+}
+
+/* The engine does not wait for the end of a keeper that was to stay: nobody but it clears up. */
+static void clear_sockets(const struct step *step)
+{
+    auto_free char *directory = fs_dirname(step->task.socket_dir);
+
+    keeper_clear_sockets(directory);
+}
+
 int step_run(const struct keeper_birth *birth)
 {
-    static const struct keeper_events events = {.stop = on_stop};
+    static const struct keeper_events events = {
+        .stop = on_stop, .command = on_command, .news = on_news};
     struct step step = {.directory = birth->directory, .failure = {.cell_index = -1}};
     struct err e;
 
-    if (keeper_open(&step.keeper, birth, &events, &step, &e) < 0)
+    if (open_journal(&step, &e) < 0)
         return 1;
+    step.keeper = keeper_open(birth, &events, &step);
     step.loop = keeper_loop(step.keeper);
     if (task_read(&step.task, birth->directory, &e) == 0)
         work(&step);
     else
         step_fail_err(&step, CAUSE_INTERNAL, &e);
 
-    int status = write_last_line(&step) < 0;
+    bool was_kept = step.is_reported;
+    int status = !was_kept && write_last_line(&step, 0) < 0;
+    if (was_kept)
+        clear_sockets(&step);
+    journal_close(step.journal); /* before the lock is free, which says that nobody writes */
     keeper_close(step.keeper);
     task_clear(&step.task);
     buf_clear(&step.failure.ename);

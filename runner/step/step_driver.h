@@ -6,9 +6,11 @@
 #define SEGUE_RUNNER_STEP_DRIVER_H
 
 #include "base/loop.h"
+#include "kernel-gateway/journal.h"
 #include "kernel-gateway/keeper.h"
 #include "kernel-gateway/kernel.h"
 #include "runner/status.h"
+#include "runner/step/step_news.h"
 #include "runner/step/step_place.h"
 #include "runner/step/task.h"
 
@@ -28,6 +30,11 @@ struct step_driver {
     /* Ends the work early but in order (interrupt, then an end); step_fail was called before. Must
      * lead to step_finish; when it takes too long the step is ended all the same. */
     void (*stop)(struct step *step);
+    /* A command but "stop", see keeper_events.command. NULL: there are none. Only between start and
+     * close, but also while start waits. */
+    void (*command)(struct step *step, const char *command, int *fd);
+    /* Fills in what there is to tell beside the journal. NULL: nothing. As `command`. */
+    void (*news)(const struct step *step, struct step_news *news);
     /* Kills what runs, saves what there is, frees step->work. Called once, also after an error. */
     void (*close)(struct step *step);
 };
@@ -38,6 +45,8 @@ struct step {
     const char *directory; /* of the attempt */
     struct task task;
     struct keeper *keeper;
+    struct journal *journal;
+    uint64_t journal_size; /* what an engine is told: bytes of whole lines */
     struct loop *loop;
     struct step_place place;
     const struct step_driver *driver;
@@ -46,6 +55,7 @@ struct step {
     bool is_started;       /* start() has returned */
     bool is_stopping;      /* stop() was called */
     bool is_finished;      /* step_finish() was called: the loop is about to end */
+    bool is_reported;      /* the journal has its last line */
     struct step_failure failure; /* the first one; cause CAUSE_NONE: none so far */
     struct loop_source *stop_deadline;
 };
@@ -57,11 +67,15 @@ void step_fail(struct step *step, enum cause cause, int64_t cell_index, const ch
 /* Notes a failure from a library call, with the cause that fits. */
 void step_fail_err(struct step *step, enum cause cause, const struct err *e);
 
-/* The work is over: the loop ends, and the journal gets its last line. */
+/* The work is over: the loop ends, and the journal gets its last line, unless it has it already. */
 void step_finish(struct step *step);
 
-/* Commits the line that was begun in the journal. When that is impossible (disk full) the step is
- * failed and stopped; -1 then. */
+/* The step has ended, and the journal gets its last line, but the driver stays for up to `kept_s`
+ * seconds. Nothing more may be committed. -1: it could not be written, all is as before. */
+int step_report(struct step *step, int64_t kept_s);
+
+/* Commits the line that was begun in the journal, and has the engine told soon. When that is
+ * impossible (disk full) the step is failed and stopped; -1 then. */
 int step_commit(struct step *step, struct str *ret_line);
 
 /* After a start that failed: whether it was given up only because an engine came or went, which

@@ -2,6 +2,10 @@
  *
  *   start -> kernel ready -> cell, cell, ... -> shutdown -> kernel ended -> finish
  *                             \_ error, time limit, stop _/
+ *                                  \_ report, kept _/
+ *
+ * A kernel that is to be kept after a failure lives on when the journal has its last line already;
+ * from then on nothing is journaled and the notebook is as it was.
  *
  * What happens is journaled first and then applied to the notebook from the very line that was
  * journaled, so that a replay gives the same file. */
@@ -11,12 +15,14 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "kernel-gateway/last_words.h"
 #include "runner/notebook/outputs.h"
 #include "runner/step/execution.h"
-#include "runner/step/last_words.h"
 #include "runner/step/notebook_task.h"
+#include "runner/step/step_clients.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +35,9 @@
 /* The executed file is written after a cell as long as writing took under a twentieth of the
  * step's time so far. */
 #define WRITE_SHARE 20
+
+/* How often a cell is tried again that the kernel aborted for what somebody else had executed. */
+#define ABORTS_MAX 100
 
 /* Of an error's name and value, in the step's failure. */
 #define ERROR_TEXT_BYTES 1500
@@ -45,11 +54,14 @@ struct work {
     struct execution execution;
     uint32_t next_cell;
     bool has_ended; /* the kernel */
-    struct loop_source *cell_timer, *probe_timer, *kill_timer;
+    bool is_kept;   /* the step is reported as failed, and its kernel stays */
+    struct loop_source *cell_timer, *probe_timer, *kill_timer, *keep_timer;
     msec started, write_time;
     int log_fd;
     size_t logged;
     struct last_words last_words; /* of the kernel's stderr */
+    struct step_clients clients;
+    uint32_t aborts; /* of the cell, in a row */
 };
 
 /* --- journal and notebook --- */
@@ -58,7 +70,7 @@ static struct buf *begin_line(void *user, const char *event)
 {
     struct work *work = user;
 
-    return journal_begin(keeper_journal(work->step->keeper), event);
+    return journal_begin(work->step->journal, event);
 }
 
 /* The end of every event: on disk first, then in the notebook. */
@@ -104,6 +116,37 @@ static void end_kernel(struct work *work)
     kernel_shutdown(work->step->kernel);
 }
 
+/* What cell by cell has gone wrong can be looked at in the kernel; what was stopped is to end. */
+static bool is_to_be_kept(const struct work *work)
+{
+    const struct step *step = work->step;
+    enum cause cause = step->failure.cause;
+
+    return step->task.keep_kernel_s > 0 && !step->is_stopping &&
+           (cause == CAUSE_CELL_ERROR || cause == CAUSE_TIMEOUT) &&
+           kernel_state(step->kernel) == KERNEL_READY;
+}
+
+static void keep_kernel(struct work *work)
+{
+    int64_t seconds = work->step->task.keep_kernel_s;
+
+    if (step_report(work->step, seconds) < 0) {
+        end_kernel(work); /* the disk is full; there may be room when it has ended */
+        return;
+    }
+    work->is_kept = true;
+    loop_arm_in(work->keep_timer, seconds * 1000);
+}
+
+static void release_kernel(void *user)
+{
+    struct work *work = user;
+
+    if (work->is_kept && kernel_state(work->step->kernel) == KERNEL_READY)
+        end_kernel(work);
+}
+
 static void put_execute_request(struct buf *content, const struct work *work, uint32_t cell)
 {
     buf_putc(content, '{');
@@ -119,18 +162,13 @@ static void put_execute_request(struct buf *content, const struct work *work, ui
     buf_putc(content, '}');
 }
 
-static void execute_cell(struct work *work, uint32_t cell)
+static void send_cell(struct work *work, uint32_t cell)
 {
     struct step *step = work->step;
     struct execution *execution = &work->execution;
     auto_buf struct buf content = {0};
     auto_buf struct buf metadata = {0};
     struct err e;
-
-    struct buf *line = begin_line(work, "cell_started");
-    json_put_member_int(line, "cell_index", cell);
-    json_put_member_int(line, "cells_total", notebook_cells_total(work->notebook));
-    commit(work);
 
     execution_begin(execution, cell);
     put_execute_request(&content, work, cell);
@@ -151,6 +189,17 @@ static void execute_cell(struct work *work, uint32_t cell)
         loop_arm_in(work->cell_timer, step->task.cell_timeout_s * 1000);
 }
 
+static void execute_cell(struct work *work, uint32_t cell)
+{
+    struct buf *line = begin_line(work, "cell_started");
+
+    json_put_member_int(line, "cell_index", cell);
+    json_put_member_int(line, "cells_total", notebook_cells_total(work->notebook));
+    commit(work);
+    work->aborts = 0;
+    send_cell(work, cell);
+}
+
 static void execute_next_cell(struct work *work)
 {
     uint32_t count = notebook_cell_count(work->notebook);
@@ -158,7 +207,9 @@ static void execute_next_cell(struct work *work)
     while (work->next_cell < count &&
            notebook_cell_action(work->notebook, work->next_cell) != CELL_RUN)
         work->next_cell++;
-    if (work->next_cell == count || work->step->failure.cause != CAUSE_NONE)
+    if (is_to_be_kept(work))
+        keep_kernel(work);
+    else if (work->next_cell == count || work->step->failure.cause != CAUSE_NONE)
         end_kernel(work);
     else
         execute_cell(work, work->next_cell++);
@@ -201,6 +252,14 @@ static void fail_by_cell(struct work *work)
     put_bounded(&failure->evalue, &execution->evalue);
 }
 
+/* What fails in a kernel takes along what waits behind it; that another's mistake ends the step is
+ * not what anybody wants. */
+static bool was_aborted_by_others(const struct work *work)
+{
+    return work->execution.is_aborted && work->clients.audience &&
+           work->step->failure.cause == CAUSE_NONE && work->aborts < ABORTS_MAX;
+}
+
 static void finish_cell(struct work *work)
 {
     struct execution *execution = &work->execution;
@@ -209,6 +268,11 @@ static void finish_cell(struct work *work)
     loop_disarm(work->cell_timer);
     loop_disarm(work->probe_timer);
     loop_disarm(work->kill_timer);
+    if (was_aborted_by_others(work)) {
+        work->aborts++;
+        send_cell(work, execution->cell);
+        return;
+    }
     journal_cell_end(work, execution->is_error);
     if (execution->is_error && work->step->failure.cause == CAUSE_NONE &&
         !notebook_cell_allows_errors(work->notebook, execution->cell))
@@ -272,14 +336,20 @@ static void on_input_request(struct work *work)
     loop_arm_in(work->kill_timer, INTERRUPT_GRACE_MS);
 }
 
-static void on_message(void *user, enum channel channel, struct message *message)
+/* Whoever looks into the kernel may be asked for input by what they execute, and answers that
+ * themselves. */
+static bool asks_for_input(const struct work *work, enum channel channel,
+                           const struct message *message)
 {
-    struct work *work = user;
+    return channel == CHANNEL_STDIN && message->type == MESSAGE_INPUT_REQUEST &&
+           !step_clients_are_meant(&work->clients, message, &work->execution.request);
+}
+
+static void follow_cell(struct work *work, enum channel channel, struct message *message)
+{
     struct execution *execution = &work->execution;
 
-    if (!execution->is_running)
-        return;
-    if (channel == CHANNEL_STDIN && message->type == MESSAGE_INPUT_REQUEST)
+    if (asks_for_input(work, channel, message))
         on_input_request(work);
     switch (execution_take(execution, channel, message)) {
     case EXECUTION_NOTHING:
@@ -299,6 +369,15 @@ static void on_message(void *user, enum channel channel, struct message *message
         finish_cell(work);
         break;
     }
+}
+
+static void on_message(void *user, enum channel channel, struct message *message)
+{
+    struct work *work = user;
+
+    if (work->execution.is_running)
+        follow_cell(work, channel, message);
+    step_clients_tell(&work->clients, channel, message);
 }
 
 /* --- the kernel's life --- */
@@ -321,6 +400,7 @@ static void on_ready(void *user, const struct json *info)
         json_write(info, language_info, JSON_COMPACT, 0, line);
     }
     commit(work);
+    step_clients_ready(&work->clients);
     execute_next_cell(work);
 }
 
@@ -417,12 +497,17 @@ static int notebook_driver_start(struct step *step, struct err *e, enum cause *r
     auto_free char *log = fs_join(step->directory, KERNEL_LOG);
     struct work *work = mem_zalloc(sizeof *work);
 
-    *work = (struct work){.step = step, .started = clock_mono()};
+    *work = (struct work){
+        .step = step,
+        .clients = {.loop = step->loop, .directory = step->directory, .kernel = &step->kernel},
+        .started = clock_mono(),
+    };
     step->work = work;
     work->log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     work->cell_timer = loop_add_timer(step->loop, on_cell_timeout, work);
     work->probe_timer = loop_add_timer(step->loop, send_probe, work);
     work->kill_timer = loop_add_timer(step->loop, on_kill_time, work);
+    work->keep_timer = loop_add_timer(step->loop, release_kernel, work);
     if (notebook_begin(&step->task, step->directory, &work->notebook, e) < 0) {
         *ret_cause = e->code == ERR_NO_SPACE ? CAUSE_STORAGE_FAILED : CAUSE_INPUT_INVALID;
         return -1;
@@ -450,15 +535,45 @@ static void notebook_driver_stop(struct step *step)
     loop_arm_in(work->kill_timer, INTERRUPT_GRACE_MS);
 }
 
+static void notebook_driver_command(struct step *step, const char *command, int *fd)
+{
+    struct work *work = step->work;
+
+    if (strncmp(command, "admit ", 6) == 0)
+        step_clients_admit(&work->clients, command, fd);
+    else if (strcmp(command, "release") == 0)
+        release_kernel(work);
+    else if (strcmp(command, "interrupt") == 0 && step->kernel &&
+             kernel_state(step->kernel) == KERNEL_READY)
+        kernel_interrupt(step->kernel);
+}
+
+static void notebook_driver_news(const struct step *step, struct step_news *news)
+{
+    const struct work *work = step->work;
+
+    news->has_kernel = true;
+    news->is_kept = work->is_kept;
+    news->kernel = work->clients.news;
+    if (step->kernel)
+        snprintf(news->kernel_name, sizeof news->kernel_name, "%s",
+                 kernel_spec(step->kernel)->name);
+}
+
 static void notebook_driver_close(struct step *step)
 {
     struct work *work = step->work;
 
     if (!work)
         return;
+    loop_disarm(work->cell_timer);
+    loop_disarm(work->probe_timer);
+    loop_disarm(work->kill_timer);
+    loop_disarm(work->keep_timer);
+    step_clients_end(&work->clients);
     kernel_free(step->kernel);
     step->kernel = NULL;
-    if (work->notebook) /* the source could be read */
+    if (work->notebook && !work->is_kept) /* the source could be read, and no end is reported */
         write_notebook(work);
     outputs_free(work->outputs);
     notebook_free(work->notebook);
@@ -474,5 +589,7 @@ static void notebook_driver_close(struct step *step)
 const struct step_driver step_notebook_driver = {
     .start = notebook_driver_start,
     .stop = notebook_driver_stop,
+    .command = notebook_driver_command,
+    .news = notebook_driver_news,
     .close = notebook_driver_close,
 };

@@ -3,16 +3,9 @@
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/mem.h"
+#include "runner/step/inside.h"
 
 #include <string.h>
-
-/* The first two are promised to users; the others are reached by environment variables only. */
-#define INSIDE_PROJECT  "/project-dir"
-#define INSIDE_DATA     "/data"
-#define INSIDE_IO       "/run/segue/io"
-#define INSIDE_PIPELINE "/run/segue/pipeline.json"
-#define INSIDE_SDK      "/run/segue/sdk"
-#define INSIDE_SOCKETS  "/run/segue/kernel"
 
 static void put_env(struct step_place *place, const char *name, const char *value)
 {

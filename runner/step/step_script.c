@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/step/last_words.h"
+#include "kernel-gateway/last_words.h"
 
 #include <signal.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static size_t incomplete_tail(const char *data, size_t len)
 
 static void commit_stream(struct script *script, const char *name, struct str text)
 {
-    struct buf *line = journal_begin(keeper_journal(script->step->keeper), "output");
+    struct buf *line = journal_begin(script->step->journal, "output");
 
     buf_puts(line, ",\"cell_index\":0,\"output\":{");
     json_put_member(line, "output_type", "stream");

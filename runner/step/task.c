@@ -11,9 +11,7 @@ void task_clear(struct task *task)
 #define X(name) free(task->name);
     TASK_TEXTS(X)
 #undef X
-    for (char **entry = task->env; entry && *entry; entry++)
-        free(*entry);
-    free(task->env);
+    mem_free_texts(task->env);
     json_clear(&task->parameters);
     *task = (struct task){0};
 }

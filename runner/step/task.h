@@ -34,10 +34,11 @@
 
 /* NULL where there is none. */
 #define TASK_OTHER_TEXTS(X)                                                                        \
-    X(output)     /* where the executed notebook goes */                                           \
-    X(image)      /* image id */                                                                   \
-    X(kernelspec) /* that the environment asks for */                                              \
-    X(language)   /* that the environment asks for */
+    X(output)      /* where the executed notebook goes */                                          \
+    X(image)       /* image id */                                                                  \
+    X(kernelspec)  /* that the environment asks for */                                             \
+    X(language)    /* that the environment asks for */                                             \
+    X(environment) /* its name; for people */
 
 #define TASK_TEXTS(X)                                                                              \
     TASK_NEEDED_TEXTS(X)                                                                           \
@@ -52,7 +53,8 @@
     X(millicpus)      /* 0: no limit */                                                            \
     X(memory_bytes)   /* 0: no limit */                                                            \
     X(gpus)                                                                                        \
-    X(change_user) /* 0 or 1 */                                                                    \
+    X(keep_kernel_s) /* how long a notebook's kernel stays when it fails; 0: not at all */         \
+    X(change_user)   /* 0 or 1 */                                                                  \
     X(uid)                                                                                         \
     X(gid)
 

@@ -35,7 +35,7 @@ def a_run(*steps, **fields):
         "pipeline_uuid": "pipe", "pipeline_name": "Pipe", "run_type": "full", "uuids": [],
         "status": "PENDING", "class": "interactive", "created_time": TIME % 0,
         "started_time": None, "finished_time": None, "job_uuid": None, "rerun_of": None,
-        "in_place": False, "parameters": {}, "queue_position": None, "waiting_for": None,
+        "in_place": False, "keep_kernels": 0, "parameters": {}, "queue_position": None, "waiting_for": None,
         "steps": list(steps),
     }
     return {**run, **fields}

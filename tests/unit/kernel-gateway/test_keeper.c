@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "base/json.h"
 #include "kernel-gateway/keeper.h"
+#include "kernel-gateway/packet.h"
 #include "tests/unit/base/scratch.c"
 
 #include <poll.h>
@@ -26,6 +26,13 @@ struct world {
     struct keeper *keeper;
     enum cause stops[16];
     size_t stop_count;
+    uint64_t news;       /* what clients are told: 8 bytes */
+    bool has_none;       /* nothing is told */
+    struct buf commands; /* as they came, one a line */
+    size_t command_count;
+    int taken[4]; /* descriptors that came with them and were taken */
+    size_t taken_count;
+    bool takes;
 };
 
 static void on_stop(void *user, enum cause cause)
@@ -36,7 +43,28 @@ static void on_stop(void *user, enum cause cause)
     world->stops[world->stop_count++] = cause;
 }
 
-static const struct keeper_events events = {.stop = on_stop};
+static void on_command(void *user, const char *command, int *fd)
+{
+    struct world *world = user;
+
+    buf_printf(&world->commands, "%s\n", command);
+    world->command_count++;
+    if (world->takes && *fd >= 0) {
+        assert_true(world->taken_count < COUNT(world->taken));
+        world->taken[world->taken_count++] = take_fd(fd);
+    }
+}
+
+static void on_news(void *user, struct buf *out)
+{
+    const struct world *world = user;
+
+    if (!world->has_none)
+        buf_put(out, &world->news, sizeof world->news);
+}
+
+static const struct keeper_events events = {
+    .stop = on_stop, .command = on_command, .news = on_news};
 
 static int listen_at(const char *path)
 {
@@ -64,7 +92,7 @@ static int set_up(void **state)
                                  .listen_fd = listen_at(world->socket),
                                  .life_fd = life[0]};
     world->life = life[1];
-    assert_int_equal(keeper_open(&world->keeper, &birth, &events, world, &e), 0);
+    world->keeper = keeper_open(&birth, &events, world);
     *state = world;
     return 0;
 }
@@ -74,6 +102,9 @@ static int tear_down(void **state)
     struct world *world = *state;
 
     keeper_close(world->keeper);
+    for (size_t i = 0; i < world->taken_count; i++)
+        close(world->taken[i]);
+    buf_clear(&world->commands);
     if (world->life >= 0)
         close(world->life);
     scratch_free(world->directory);
@@ -107,12 +138,10 @@ static int connect_to(struct world *world)
     return fd;
 }
 
-static void add_line(struct world *world)
+static void change(struct world *world)
 {
-    struct err e;
-
-    journal_begin(keeper_journal(world->keeper), "output");
-    assert_int_equal(keeper_commit(world->keeper, NULL, &e), 0);
+    world->news++;
+    keeper_notify(world->keeper);
 }
 
 #define NO_NUMBER UINT64_MAX
@@ -127,12 +156,12 @@ static uint64_t newest(int client)
     return last;
 }
 
-/* Turns until the client has heard of this length. */
-static void hears(struct world *world, int client, uint64_t size)
+/* Turns until this is the newest that the client has heard. */
+static void hears(struct world *world, int client, uint64_t news)
 {
     uint64_t number = newest(client);
 
-    while (number != size) {
+    while (number != news) {
         turn(world);
         uint64_t later = newest(client);
         number = later == NO_NUMBER ? number : later;
@@ -155,63 +184,73 @@ static bool is_at_end(int client)
 
 /* --- up --- */
 
-static void a_client_is_told_the_length_at_once_and_when_it_grows(void **state)
+static void a_client_is_told_at_once_and_whenever_there_are_news(void **state)
 {
     struct world *world = *state;
 
-    add_line(world);
+    change(world);
     int client = connect_to(world);
-    hears(world, client, journal_size(keeper_journal(world->keeper)));
+    hears(world, client, world->news);
     for (int i = 0; i < 5; i++) {
-        add_line(world);
-        hears(world, client, journal_size(keeper_journal(world->keeper)));
+        change(world);
+        hears(world, client, world->news);
     }
     close(client);
 }
 
-static void an_empty_journal_has_length_0(void **state)
+static void where_there_are_no_news_nothing_is_told(void **state)
 {
     struct world *world = *state;
-    int client = connect_to(world);
 
-    assert_int_equal(newest(client), 0);
+    world->has_none = true;
+    int client = connect_to(world);
+    assert_int_equal(newest(client), NO_NUMBER);
+    assert_false(is_at_end(client));
+    world->has_none = false;
+    change(world);
+    hears(world, client, world->news);
     close(client);
 }
 
-static void every_client_hears_of_every_line(void **state)
+static void every_client_hears_the_news(void **state)
 {
     struct world *world = *state;
     int clients[4];
 
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = connect_to(world);
-    add_line(world);
+    change(world);
     for (size_t i = 0; i < COUNT(clients); i++)
-        hears(world, clients[i], journal_size(keeper_journal(world->keeper)));
+        hears(world, clients[i], world->news);
     for (size_t i = 0; i < COUNT(clients); i++)
         close(clients[i]);
 }
 
-static void one_client_too_many_is_turned_away_until_another_leaves(void **state)
+#define PLACES 16
+
+static void one_client_too_many_waits_until_another_leaves(void **state)
 {
     struct world *world = *state;
-    int clients[4];
+    int clients[PLACES];
 
-    for (size_t i = 0; i < COUNT(clients); i++)
+    for (size_t i = 0; i < PLACES; i++)
         clients[i] = connect_to(world);
     int late = connect_to(world);
+    assert_true(send(late, "admit me", 8, 0) > 0);
+    settle(world); /* would never end if it was asked again and again */
     assert_int_equal(newest(late), NO_NUMBER);
-    assert_true(is_at_end(late));
-    close(late);
-    for (size_t i = 0; i < COUNT(clients); i++)
-        assert_false(is_at_end(clients[i]));
+    assert_false(is_at_end(late));
+    assert_int_equal(world->command_count, 0);
 
     close(clients[2]);
     settle(world);
-    clients[2] = connect_to(world);
-    assert_int_equal(newest(clients[2]), 0);
-    for (size_t i = 0; i < COUNT(clients); i++)
+    assert_int_equal(newest(late), world->news);
+    assert_string_equal(buf_text(&world->commands), "admit me\n");
+    clients[2] = late;
+    for (size_t i = 0; i < PLACES; i++) {
+        assert_false(is_at_end(clients[i]));
         close(clients[i]);
+    }
 }
 
 static void a_client_that_never_reads_holds_up_nobody(void **state)
@@ -220,16 +259,19 @@ static void a_client_that_never_reads_holds_up_nobody(void **state)
     int deaf = connect_to(world), client = connect_to(world);
 
     for (int i = 0; i < 500; i++) { /* several hundred packets fill a socket */
-        add_line(world);
-        hears(world, client, journal_size(keeper_journal(world->keeper)));
+        change(world);
+        hears(world, client, world->news);
     }
     command(world, deaf, "stop timeout"); /* it can still speak */
     assert_int_equal(world->stop_count, 1);
+    assert_true(newest(deaf) < world->news); /* and what it reads is old, */
+    hears(world, deaf, world->news);         /* until the newest comes by itself */
+    settle(world);
     close(client);
     close(deaf);
 }
 
-static void a_flood_of_lines_is_told_in_few_numbers(void **state)
+static void a_flood_of_news_is_told_in_few_packets(void **state)
 {
     struct world *world = *state;
     int client = connect_to(world);
@@ -237,8 +279,8 @@ static void a_flood_of_lines_is_told_in_few_numbers(void **state)
     uint64_t number = 0;
 
     for (int i = 0; i < 1000; i++)
-        add_line(world);
-    while (number != journal_size(keeper_journal(world->keeper))) {
+        change(world);
+    while (number != world->news) {
         turn(world);
         while (recv(client, &number, sizeof number, 0) == (ssize_t)sizeof number)
             numbers++;
@@ -247,15 +289,15 @@ static void a_flood_of_lines_is_told_in_few_numbers(void **state)
     close(client);
 }
 
-static void the_last_line_is_told_before_the_end(void **state)
+static void the_last_news_are_told_before_the_end(void **state)
 {
     struct world *world = *state;
     int client = connect_to(world);
 
-    add_line(world);
-    uint64_t size = journal_size(keeper_journal(world->keeper));
+    change(world);
+    uint64_t news = world->news;
     keeper_close(take_ptr(&world->keeper));
-    assert_int_equal(newest(client), size);
+    assert_int_equal(newest(client), news);
     assert_true(is_at_end(client));
     close(client);
 }
@@ -284,25 +326,99 @@ static void commands_are_obeyed(void **state)
     close(client);
 }
 
-static void what_is_no_command_is_not_heard(void **state)
+static void what_is_no_stop_is_left_to_the_driver(void **state)
 {
     static const char *const rows[] = {
-        "stop", "Stop timeout", "stopp timeout", " stop timeout",
-        "go",   "\xff\xfe\x01", "stop ", /* and why? */
+        "stop", "Stop timeout", "stopp timeout", " stop timeout", "go", "\xff\xfe\x01",
     };
     struct world *world = *state;
     int client = connect_to(world);
+    auto_buf struct buf expected = {0};
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         command(world, client, rows[i]);
-        if (world->stop_count != 0)
-            fail_msg("\"%s\" was obeyed", rows[i]);
+        buf_printf(&expected, "%s\n", rows[i]);
     }
-    auto_free char *large = mem_zalloc(10000);
-    memset(large, 'x', 9999);
-    command(world, client, large);
+    assert_string_equal(buf_text(&world->commands), expected.data);
+    command(world, client, "stop "); /* and why? */
     assert_int_equal(world->stop_count, 0);
+    assert_int_equal(world->command_count, COUNT(rows));
+    close(client);
+}
+
+static void a_command_may_be_long_and_is_cut_off_where_it_is_too_long(void **state)
+{
+    struct world *world = *state;
+    int client = connect_to(world);
+    auto_free char *large = mem_zalloc(KEEPER_COMMAND_MAX + 101);
+
+    memset(large, 'x', KEEPER_COMMAND_MAX);
+    command(world, client, large);
+    assert_int_equal(world->commands.len, KEEPER_COMMAND_MAX + 1);
+    memset(large, 'x', KEEPER_COMMAND_MAX + 100);
+    command(world, client, large);
+    assert_int_equal(world->commands.len, 2 * (KEEPER_COMMAND_MAX + 1));
     command(world, client, "stop timeout"); /* it was not dropped for it */
+    assert_int_equal(world->stop_count, 1);
+    close(client);
+}
+
+/* --- with descriptors --- */
+
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+
+    for (int fd = 0; fd < 1000; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void send_with(struct world *world, int client, const char *text, size_t fd_count)
+{
+    int pair[2], fds[PACKET_FDS_MAX];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        fds[i] = pair[1];
+    assert_int_equal(packet_send(client, text, strlen(text), fds, fd_count, 0), 0);
+    close(pair[1]);
+    settle(world);
+    if (world->taken_count > 0) { /* the first one is the one that was sent */
+        char byte;
+        assert_int_equal(write(world->taken[world->taken_count - 1], "!", 1), 1);
+        assert_int_equal(read(pair[0], &byte, 1), 1);
+    }
+    close(pair[0]);
+}
+
+static void a_descriptor_that_is_taken_stays_open(void **state)
+{
+    struct world *world = *state;
+    int client = connect_to(world);
+    size_t before = open_descriptors();
+
+    world->takes = true;
+    send_with(world, client, "admit {}", 1);
+    assert_int_equal(world->taken_count, 1);
+    assert_true(fcntl(world->taken[0], F_GETFD) & FD_CLOEXEC);
+    send_with(world, client, "admit {}", PACKET_FDS_MAX); /* those behind the first are closed */
+    assert_int_equal(world->taken_count, 2);
+    assert_int_equal(open_descriptors(), before + 2);
+    assert_string_equal(buf_text(&world->commands), "admit {}\nadmit {}\n");
+    close(client);
+}
+
+static void a_descriptor_that_nobody_takes_is_closed(void **state)
+{
+    static const char *const rows[] = {"admit {}", "stop timeout", "stop "};
+    struct world *world = *state;
+    int client = connect_to(world);
+    size_t before = open_descriptors();
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        send_with(world, client, rows[i], 1);
+    assert_int_equal(open_descriptors(), before);
     assert_int_equal(world->stop_count, 1);
     close(client);
 }
@@ -346,13 +462,28 @@ static void the_last_word_of_a_client_that_left_is_heard(void **state)
     settle(world);
     assert_int_equal(world->stop_count, 1);
     /* Its place is free again. */
-    int clients[4];
+    int clients[PLACES];
     for (size_t i = 0; i < COUNT(clients); i++)
         clients[i] = connect_to(world);
     for (size_t i = 0; i < COUNT(clients); i++) {
         assert_int_equal(newest(clients[i]), 0);
         close(clients[i]);
     }
+}
+
+static void a_client_that_speaks_and_leaves_at_once_is_heard_to_its_end(void **state)
+{
+    struct world *world = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", world->socket);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    for (int i = 0; i < 100; i++)
+        assert_true(send(fd, "go", 2, 0) > 0);
+    close(fd);
+    settle(world);
+    assert_int_equal(world->command_count, 100);
 }
 
 static void a_client_that_leaves_stops_nothing(void **state)
@@ -437,50 +568,24 @@ static void it_adopts_what_its_children_leave_behind(void **state)
     assert_int_equal(is_subreaper, 1);
 }
 
-static void a_journal_is_gone_on_with(void **state)
-{
-    struct world *world = *state;
-    struct keeper_birth birth = {.lock_fd = dup(0), .listen_fd = dup(0), .life_fd = -1};
-    auto_free char *other = fs_join(world->directory, "other");
-    struct keeper *keeper;
-    struct err e;
-
-    scratch_put(other, KEEPER_JOURNAL, "{\"n\":1}\n{\"n\":2,");
-    close(birth.listen_fd);
-    auto_free char *socket = fs_join(other, KEEPER_SOCKET);
-    birth.listen_fd = listen_at(socket);
-    birth.directory = other;
-    assert_int_equal(keeper_open(&keeper, &birth, &events, world, &e), 0);
-    assert_int_equal(journal_size(keeper_journal(keeper)), 8);
-    keeper_close(keeper);
-}
-
-static void without_a_directory_there_is_no_keeper(void **state)
-{
-    struct keeper_birth birth = {"/tmp/segue-test-nowhere", -1, -1, -1};
-    struct keeper *keeper = NULL;
-    struct err e;
-
-    (void)state;
-    assert_int_equal(keeper_open(&keeper, &birth, &events, NULL, &e), -1);
-    assert_int_equal(e.code, ERR_NOT_FOUND);
-    assert_null(keeper);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_client_is_told_the_length_at_once_and_when_it_grows),
-        TEST(an_empty_journal_has_length_0),
-        TEST(every_client_hears_of_every_line),
-        TEST(one_client_too_many_is_turned_away_until_another_leaves),
+        TEST(a_client_is_told_at_once_and_whenever_there_are_news),
+        TEST(where_there_are_no_news_nothing_is_told),
+        TEST(every_client_hears_the_news),
+        TEST(one_client_too_many_waits_until_another_leaves),
         TEST(a_client_that_never_reads_holds_up_nobody),
-        TEST(a_flood_of_lines_is_told_in_few_numbers),
-        TEST(the_last_line_is_told_before_the_end),
+        TEST(a_flood_of_news_is_told_in_few_packets),
+        TEST(the_last_news_are_told_before_the_end),
         TEST(commands_are_obeyed),
-        TEST(what_is_no_command_is_not_heard),
+        TEST(what_is_no_stop_is_left_to_the_driver),
+        TEST(a_command_may_be_long_and_is_cut_off_where_it_is_too_long),
+        TEST(a_descriptor_that_is_taken_stays_open),
+        TEST(a_descriptor_that_nobody_takes_is_closed),
+        TEST(a_client_that_speaks_and_leaves_at_once_is_heard_to_its_end),
         TEST(one_turn_is_enough_to_hear_who_spoke_before),
         TEST(any_client_may_command),
         TEST(the_last_word_of_a_client_that_left_is_heard),
@@ -490,8 +595,6 @@ int main(void)
         TEST(a_blocking_call_sees_commands_and_the_end_of_the_engine),
         TEST(the_lock_is_free_when_everything_is_done),
         TEST(it_adopts_what_its_children_leave_behind),
-        TEST(a_journal_is_gone_on_with),
-        TEST(without_a_directory_there_is_no_keeper),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

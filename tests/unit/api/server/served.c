@@ -120,23 +120,27 @@ static const HELPER struct route served_routes[] = {
     {"POST", "/blocked", ROUTE_TOKEN, ROUTE_WORKER, ECHO_CAP, NULL, serve_blocked},
 };
 
-static HELPER void serve_with(struct served *served, const struct route *routes, size_t count,
-                              struct server_limits limits)
+/* Address, token and hosts are set here. */
+static HELPER void serve_as(struct served *served, struct server_options options)
 {
     static const char *const hosts[] = {"segue.example", NULL};
-    struct server_options options = {.address = "127.0.0.1",
-                                     .token = "secret",
-                                     .hosts = hosts,
-                                     .routes = routes,
-                                     .route_count = count,
-                                     .limits = limits};
     struct err e;
 
+    options.address = "127.0.0.1";
+    options.token = "secret";
+    options.hosts = hosts;
     pthread_mutex_init(&served->lock, NULL);
     pthread_cond_init(&served->changed, NULL);
     if (server_start(&served->server, &options, served, &e) < 0)
         fail_msg("%s", e.text);
     served->port = server_port(served->server);
+}
+
+static HELPER void serve_with(struct served *served, const struct route *routes, size_t count,
+                              struct server_limits limits)
+{
+    serve_as(served,
+             (struct server_options){.routes = routes, .route_count = count, .limits = limits});
 }
 
 static HELPER void serve(struct served *served, struct server_limits limits)

@@ -167,6 +167,22 @@ static void only_the_token_opens(void **state)
         {"Bearers3cret", false},
         {"Basic s3cret", false},
         {"Bearer Bearer s3cret", false},
+        {"bearer\ts3cret", false},
+        {"BEARER   s3cret", true},
+        {"Basic c2VndWU6czNjcmV0", true},         /* segue:s3cret */
+        {"Basic OnMzY3JldA==", true},             /* :s3cret */
+        {"Basic YSBsb25nIG5hbWU6czNjcmV0", true}, /* a long name:s3cret */
+        {"Basic czNjcmV0", false},                /* s3cret */
+        {"Basic czNjcmV0Og==", false},            /* s3cret: */
+        {"Basic YTpTM2NyZXQ=", false},            /* a:S3cret */
+        {"Basic YTpzM2NyZXR4", false},            /* a:s3cretx */
+        {"Basic YTpiOnMzY3JldA==", false},        /* a:b:s3cret */
+        {"Basic YTo=", false},                    /* a: */
+        {"Basic ", false},                        /*  */
+        {"bAsIc c2VndWU6czNjcmV0", true},
+        {"Basic c2VndWU6czNjcmV", false},
+        {"Basic ====", false},
+        {"Basic !!!!", false},
     };
 
     (void)state;
@@ -174,6 +190,18 @@ static void only_the_token_opens(void **state)
         if (guard_has_token(str_of(rows[i].header), "s3cret") != rows[i].opens)
             fail_msg("\"%s\"", rows[i].header);
     assert_false(guard_has_token(STR("Bearer "), "")); /* no token opens nothing */
+    assert_false(guard_has_token(STR("Basic YTo="), ""));
+}
+
+static void a_long_name_is_no_way_in(void **state)
+{
+    char header[6 + 4000 + 1] = "Basic ";
+
+    (void)state;
+    for (size_t len = 4; len <= 4000; len += 4) {
+        memset(header + 6, 'A', len);
+        assert_false(guard_has_token((struct str){header, 6 + len}, "s3cret"));
+    }
 }
 
 static void json_is_named_so(void **state)
@@ -223,6 +251,7 @@ int main(void)
         cmocka_unit_test(where_a_body_ends_must_be_beyond_doubt),
         cmocka_unit_test(hosts_are_ours_or_not),
         cmocka_unit_test(only_the_token_opens),
+        cmocka_unit_test(a_long_name_is_no_way_in),
         cmocka_unit_test(json_is_named_so),
         cmocka_unit_test(the_first_of_the_others_counts),
     };

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "api/server/watch.h"
 #include "tests/unit/api/server/served.c"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -129,6 +130,48 @@ static void they_are_counted(void **state)
     assert_true(atoi(strchr(at, ' ')) >= 12);
 }
 
+static void read_end(int fd)
+{
+    char byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+}
+
+/* Two that are late, and two at the end; of each two the first was released before. */
+static void what_was_released_is_left_alone(void **state)
+{
+    int pairs[4][2];
+    struct peer *peers[4];
+    struct err e;
+    char byte = 0;
+    struct watch *late = watch_new(1, &e), *patient = watch_new(1000 * PATIENCE_S, &e);
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pairs[i]), 0);
+        peers[i] = peer_open(i < 2 ? late : patient, pairs[i][0]);
+        if (i % 2 == 0) {
+            peer_release(peers[i]);
+            peer_await(peers[i]);
+        }
+    }
+    read_end(pairs[1][1]); /* cut off */
+    watch_cut_all(patient);
+    read_end(pairs[3][1]);
+    for (int i = 0; i < 4; i += 2) {
+        assert_int_equal(send(pairs[i][1], "x", 1, MSG_NOSIGNAL), 1);
+        assert_int_equal(recv(pairs[i][0], &byte, 1, 0), 1);
+        assert_int_equal(byte, 'x');
+    }
+    for (int i = 0; i < 4; i++) {
+        peer_close(peers[i]);
+        close(pairs[i][0]);
+        close(pairs[i][1]);
+    }
+    assert_int_equal(watch_cut_count(late), 1);
+    watch_free(late);
+    watch_free(patient);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +179,7 @@ int main(void)
         cmocka_unit_test(who_sends_much_is_given_time),
         cmocka_unit_test(who_waits_for_an_answer_is_not_cut_off),
         cmocka_unit_test(they_are_counted),
+        cmocka_unit_test(what_was_released_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, serve_it, end_it);

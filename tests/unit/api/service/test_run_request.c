@@ -95,6 +95,7 @@ static void a_path_and_nothing_else(void **state)
     assert_int_equal(request.definition.len, 0);
     assert_int_equal(request.parameters.len, 0);
     assert_false(request.in_place);
+    assert_int_equal(request.keep_kernels_s, 0);
 }
 
 static void everything(void **state)
@@ -104,6 +105,7 @@ static void everything(void **state)
     must_read(f,
               "{\"project\":\"./p/\",\"pipeline_path\":\"p.json\",\"run_type\":\"upto\","
               "\"uuids\":[\"b\",\"a\",\"b\"],\"in_place\":true,\"pipeline_definition\":null,"
+              "\"keep_kernels\":86400,"
               "\"parameters\":{ \"pipeline_parameters\":{\"x\" : 0.10,\"y\":[]}, \"b\":{\"z\":2}}}",
               &request);
     assert_int_equal(request.run_type, RUN_UPTO);
@@ -111,6 +113,7 @@ static void everything(void **state)
     assert_int_equal(request.selected[0], 1);
     assert_int_equal(request.selected[1], 0);
     assert_true(request.in_place);
+    assert_int_equal(request.keep_kernels_s, 86400);
     assert_string_equal(request.parameters.data,
                         "{\"pipeline_parameters\":{\"x\":0.10,\"y\":[]},\"b\":{\"z\":2}}");
     assert_string_equal(request.definition.data,
@@ -179,6 +182,14 @@ static const struct wrong {
      "/parameters:1:72: must be an object, is an array\n"
      "/in_place:1:86: must be true or false, is a number\n"
      "/pipeline_definition:1:110: must be an object, is a string\n"},
+    {"kept for too long", "{" P ",\"keep_kernels\":86401}",
+     "/keep_kernels:1:56: must be a number of seconds, 0 to 86400, whole\n"},
+    {"kept for less than nothing", "{" P ",\"keep_kernels\":-1}",
+     "/keep_kernels:1:56: must be a number of seconds, 0 to 86400, whole\n"},
+    {"kept for a part of a second", "{" P ",\"keep_kernels\":1.5}",
+     "/keep_kernels:1:56: must be a number of seconds, 0 to 86400, whole\n"},
+    {"kept for a text", "{" P ",\"keep_kernels\":\"10m\"}",
+     "/keep_kernels:1:56: must be a number, is a string\n"},
     {"null is no project", "{\"project\":null,\"pipeline_path\":\"p.json\"}",
      "/project:1:12: must be a string, is null\n"},
     {"a project outside", "{\"project\":\"../x\",\"pipeline_path\":\"p.json\"}",
@@ -349,7 +360,8 @@ static void a_submission_with_its_parameters(void **state)
     auto_problems struct problems problems = {0};
     struct err e;
     must_read(f,
-              "{" P ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,"
+              "{" P
+              ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":60,"
               "\"parameters\":{\"pipeline_parameters\":{\"x\":2}}}",
               &request);
     if (run_request_submission(&request, &submission, &problems, &e) < 0)
@@ -361,6 +373,7 @@ static void a_submission_with_its_parameters(void **state)
     assert_string_equal(submission->parameters, "{\"pipeline_parameters\":{\"x\":2}}");
     assert_string_equal(submission->selected[0], "b");
     assert_true(submission->in_place);
+    assert_int_equal(submission->keep_kernels_s, 60);
 }
 
 /* The parameters move what stands behind them; whoever asked wants to know where he has it. */

@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include "base/json.h"
+#include "kernel-gateway/journal.h"
 #include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper_handle.h"
 #include "runner/engine/attempt.h"
 #include "tests/unit/base/scratch.c"
 
@@ -23,47 +25,59 @@
 
 struct actor {
     struct keeper *keeper;
+    struct journal *journal;
     bool is_deaf;
 };
 
-static void say(struct keeper *keeper, const char *event, const char *text)
+static void say(struct actor *actor, const char *event, const char *text)
 {
     struct err e;
-    struct buf *line = journal_begin(keeper_journal(keeper), event);
+    struct buf *line = journal_begin(actor->journal, event);
 
     json_put_member(line, "text", text);
     json_put_member_int(line, "pid", getpid());
-    keeper_commit(keeper, NULL, &e);
+    journal_commit(actor->journal, NULL, &e);
+    keeper_notify(actor->keeper);
 }
 
 static void on_stop(void *user, enum cause cause)
 {
     struct actor *actor = user;
 
-    say(actor->keeper, actor->is_deaf ? "output" : "step_finished", cause_name(cause));
+    say(actor, actor->is_deaf ? "output" : "step_finished", cause_name(cause));
     if (!actor->is_deaf)
         loop_stop(keeper_loop(actor->keeper));
 }
 
+static void on_size(void *user, struct buf *out)
+{
+    const struct actor *actor = user;
+    uint64_t size = journal_size(actor->journal);
+
+    buf_put(out, &size, sizeof size);
+}
+
 static int act(const struct keeper_birth *birth)
 {
-    static const struct keeper_events events = {.stop = on_stop};
+    static const struct keeper_events events = {.stop = on_stop, .news = on_size};
     struct actor actor = {0};
     struct task task;
     struct err e;
     auto_free char *text = scratch_read(birth->directory, TASK_FILE);
+    auto_free char *journal = fs_join(birth->directory, KEEPER_JOURNAL);
 
-    if (keeper_open(&actor.keeper, birth, &events, &actor, &e) < 0 ||
-        task_parse(&task, str_of(text), &e) < 0)
+    if (journal_open(&actor.journal, journal, &e) < 0 || task_parse(&task, str_of(text), &e) < 0)
         return 1;
+    actor.keeper = keeper_open(birth, &events, &actor);
     actor.is_deaf = strcmp(task.source, "deaf") == 0;
     for (int i = 0; strcmp(task.source, "chatty") == 0 && i < 5000; i++)
-        say(actor.keeper, "output", "one of many");
-    say(actor.keeper, "kernel_ready", task.source);
+        say(&actor, "output", "one of many");
+    say(&actor, "kernel_ready", task.source);
     if (strcmp(task.source, "chatty") != 0)
         loop_run(keeper_loop(actor.keeper));
     task_clear(&task);
     keeper_close(actor.keeper);
+    journal_close(actor.journal);
     return 0;
 }
 
@@ -128,7 +142,7 @@ static int set_up(void **at)
     world->shared = (struct attempt_world){
         .loop = loop_new(), .state = &world->state, .life_fd = world->life[0], .events = &events};
     assert_int_equal(nursery_start(&world->shared.nursery, nursery, &e), 0);
-    attempt_mark(mark);
+    keeper_mark(mark);
     world->directory = fs_join(world->root, "attempt/1");
 #define X(name) world->task.name = mem_strdup("the " #name);
     TASK_NEEDED_TEXTS(X)
@@ -749,20 +763,6 @@ static void one_that_is_held_by_nobody_known_cannot_be_taken_up(void **at)
     }
 }
 
-static void marks_differ_and_fit(void **at)
-{
-    char marks[200][11];
-
-    (void)at;
-    for (size_t i = 0; i < 200; i++) {
-        attempt_mark(marks[i]);
-        assert_int_equal(strlen(marks[i]), 10);
-        assert_int_equal(strspn(marks[i], "abcdefghijklmnopqrstuvwxyz234567"), 10);
-        for (size_t k = 0; k < i; k++)
-            assert_string_not_equal(marks[i], marks[k]);
-    }
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -798,7 +798,6 @@ int main(int argc, char **argv)
         TEST(one_that_is_just_being_borne_is_waited_for),
         TEST(one_that_dies_at_its_birth_has_never_begun),
         TEST(one_that_is_held_by_nobody_known_cannot_be_taken_up),
-        TEST(marks_differ_and_fit),
     };
 
     if (argc > 1 && strcmp(argv[1], "nursery") == 0)

@@ -9,6 +9,7 @@
 
 #include "base/child.h"
 #include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper_handle.h"
 #include "runner/engine/engine.h"
 #include "runner/engine/executed.h"
 #include "runner/engine/pipeline_lock.h"
@@ -1000,7 +1001,7 @@ static struct left leave(struct world *world, const char *definition, struct req
         store_frozen(left.store, left.run, take_left, &left, &e) < 0 ||
         store_begin(left.store, &e) < 0)
         fail_msg("%s", e.text);
-    attempt_mark(left.mark);
+    keeper_mark(left.mark);
     return left;
 }
 

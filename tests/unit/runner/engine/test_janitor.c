@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper_handle.h"
 #include "runner/engine/attempt.h"
 #include "runner/engine/janitor.h"
 #include "runner/step/task.h"
@@ -69,7 +70,7 @@ static int64_t next_removed(struct world *world)
 /* It does one thing after the other: what was asked before is done when this is. */
 static void wait_for_all(struct world *world)
 {
-    janitor_remove(world->janitor, 4711, fs_join(world->root, "nothing"));
+    janitor_remove(world->janitor, &world->state, 4711, fs_join(world->root, "nothing"));
     assert_int_equal(next_removed(world), 4711);
 }
 
@@ -84,7 +85,7 @@ static void files_are_removed_and_that_is_told(void **at)
         scratch_put(world->root, name, "x");
     }
     for (int64_t run = 1; run <= 4; run++)
-        janitor_remove(world->janitor, run,
+        janitor_remove(world->janitor, &world->state, run,
                        mem_printf("%s/runs/%lld", world->root, (long long)run));
     for (int64_t run = 1; run <= 5; run++) {
         auto_free char *path = mem_printf("%s/runs/%lld", world->root, (long long)run);
@@ -106,7 +107,7 @@ static void what_cannot_be_removed_is_not_told(void **at)
 
     /* Nothing can be removed below a path whose parent is no directory. */
     scratch_put(world->root, "file", "");
-    janitor_remove(world->janitor, 1, fs_join(world->root, "file/below"));
+    janitor_remove(world->janitor, &world->state, 1, fs_join(world->root, "file/below"));
     wait_for_all(world);
     struct pollfd fd = {world->removed[0], POLLIN, 0};
     assert_int_equal(poll(&fd, 1, 0), 0);
@@ -170,7 +171,7 @@ static void what_a_mark_leads_to_is_ended(void **at)
     struct world *world = *at;
     char mark[11];
 
-    attempt_mark(mark);
+    keeper_mark(mark);
     auto_free char *directory = leave_attempt(world, mark);
     auto_free char *sockets = state_socket_dir(&world->state, mark);
     struct child child = start_marked(mark);
@@ -187,7 +188,7 @@ static void what_a_living_keeper_holds_is_left_to_it(void **at)
     char mark[11];
     struct err e;
 
-    attempt_mark(mark);
+    keeper_mark(mark);
     auto_free char *directory = leave_attempt(world, mark);
     auto_free char *sockets = state_socket_dir(&world->state, mark);
     auto_free char *lock = fs_join(directory, KEEPER_LOCK);
@@ -222,7 +223,7 @@ static void what_other_engines_left_is_ended(void **at)
     char mark[11];
     struct err e;
 
-    attempt_mark(mark);
+    keeper_mark(mark);
     assert_int_equal(state_create(&other, world->root, &e), 0);
     auto_free char *mine = state_socket_dir(&world->state, mark);
     auto_free char *its = state_socket_dir(&other, mark);
@@ -251,7 +252,7 @@ static void letting_go_waits_for_nothing_else(void **at)
         assert_int_equal(fs_mkdirs(path, 0755, &e), 0);
     }
     for (int i = 0; i < 1000; i++)
-        janitor_remove(world->janitor, i, mem_printf("%s/runs/%d", world->root, i));
+        janitor_remove(world->janitor, &world->state, i, mem_printf("%s/runs/%d", world->root, i));
     janitor_free(take_ptr(&world->janitor));
     /* What was told is gone, in their order; the rest is still there. */
     close(world->removed[1]);
@@ -277,7 +278,7 @@ static void *ask(void *user)
     struct asker *asker = user;
 
     for (int i = 0; i < 200; i++)
-        janitor_remove(asker->world->janitor, asker->number * 200 + i,
+        janitor_remove(asker->world->janitor, &asker->world->state, asker->number * 200 + i,
                        mem_printf("%s/nothing", asker->world->root));
     return NULL;
 }

@@ -92,7 +92,8 @@ static struct submission *rerun(struct world *world, const struct uuid *run, enu
     struct submission *submission = NULL;
     struct err e;
 
-    if (rerun_make(world->store, run->text, from, &submission, &world->problems, &e) < 0)
+    if (rerun_make(world->store, run->text, &(struct rerun_wish){from, NULL}, &submission,
+                   &world->problems, &e) < 0)
         fail_msg("%s", e.text);
     return submission;
 }
@@ -103,7 +104,9 @@ static void check_refused(struct world *world, const char *run, enum rerun_from 
     struct submission *submission = NULL;
     struct err e;
 
-    assert_int_equal(rerun_make(world->store, run, from, &submission, &world->problems, &e), -1);
+    assert_int_equal(rerun_make(world->store, run, &(struct rerun_wish){from, NULL}, &submission,
+                                &world->problems, &e),
+                     -1);
     if (e.code != code || !strstr(e.text, part))
         fail_msg("%s: %s", err_name(e.code), e.text);
     assert_null(submission);
@@ -134,6 +137,23 @@ static void from_the_start_it_is_the_same_run_as_a_new_one(void **state)
     assert_true(submission->in_place);
     assert_string_equal(submission->output_dir, "/out");
     assert_non_null(strstr(submission->pipeline->doc.text, "0.10"));
+}
+
+static void kernels_are_kept_as_before_unless_it_is_said(void **state)
+{
+    static const uint32_t less = 5;
+    struct world *world = *state;
+    struct uuid run =
+        add_run(world, (struct request){.keep_kernels_s = 600}, STATUS_FAILURE, failed);
+    auto_submission struct submission *as_before = rerun(world, &run, RERUN_FAILED);
+    auto_submission struct submission *otherwise = NULL;
+    struct rerun_wish wish = {RERUN_FAILED, &less};
+    struct err e;
+
+    assert_int_equal(as_before->keep_kernels_s, 600);
+    assert_int_equal(rerun_make(world->store, run.text, &wish, &otherwise, &world->problems, &e),
+                     0);
+    assert_int_equal(otherwise->keep_kernels_s, 5);
 }
 
 static void of_a_part_it_is_the_same_part(void **state)
@@ -251,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(from_the_start_it_is_the_same_run_as_a_new_one),
+        TEST(kernels_are_kept_as_before_unless_it_is_said),
         TEST(of_a_part_it_is_the_same_part),
         TEST(only_what_did_not_succeed_is_run_again),
         TEST(a_cancelled_run_is_gone_on_with),

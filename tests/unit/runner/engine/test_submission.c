@@ -61,6 +61,7 @@ static void everything_is_frozen(void **state)
                                        .selected = selected,
                                        .selected_count = 1,
                                        .in_place = true,
+                                       .keep_kernels_s = 60,
                                        .output_dir = "/out"});
 
     assert_true(uuid_is_valid(submission->run_uuid.text));
@@ -70,6 +71,7 @@ static void everything_is_frozen(void **state)
     assert_string_equal(submission->project.dir, dir);
     assert_string_equal(submission->output_dir, "/out");
     assert_true(submission->in_place);
+    assert_int_equal(submission->keep_kernels_s, 60);
     assert_string_equal(submission_step(submission, 0)->uuid, "s1");
     assert_int_equal(submission_environment(submission, 0)->launcher, LAUNCHER_PROCESS);
     assert_int_equal(submission_environment(submission, 0)->cause, CAUSE_NONE);
@@ -340,6 +342,7 @@ static void check_same(const struct submission *a, const struct submission *b)
     check_same_text("parameters", a->parameters, b->parameters);
     check_same_text("output", a->output_dir, b->output_dir);
     assert_int_equal(a->in_place, b->in_place);
+    assert_int_equal(a->keep_kernels_s, b->keep_kernels_s);
     assert_int_equal(a->launcher, b->launcher);
     assert_int_equal(submission_class(a), submission_class(b));
     assert_int_equal(a->pipeline->doc.len, b->pipeline->doc.len);
@@ -372,6 +375,7 @@ static void what_is_made_again_is_the_same(void **state)
         {"up to one", {.run_type = RUN_UPTO, .selected = one, .selected_count = 1}},
         {"from one on", {.run_type = RUN_FROM, .selected = one, .selected_count = 1}},
         {"in place", {.in_place = true}},
+        {"with kernels that are kept", {.keep_kernels_s = 600}},
         {"as processes", {.launcher = LAUNCHER_CHOICE_PROCESS}},
         {"in containers", {.launcher = LAUNCHER_CHOICE_DOCKER}},
         {"with an output directory", {.output_dir = "/out \"x\"\n\xc3\xa4"}},

@@ -5,7 +5,10 @@
  *   abort          ends it as aborted, with nothing else said
  *   hang           waits for SIGINT, then raises KeyboardInterrupt
  *   stall          waits for ever, whatever signal comes
+ *   await          waits until another request is there, behind this one
  *   ask            asks for input and waits as hang does
+ *   prompt         asks for input and prints what it gets
+ *   spoil          raises Spoilt, and the request behind it is aborted
  *   flood N        N outputs of 64 KiB
  *   mutter TEXT    past the channels, on its stderr
  *   die            ends the process with exit status 7
@@ -22,6 +25,7 @@
 struct cell_kernel {
     struct peer peer;
     unsigned count;
+    bool is_spoilt; /* the next request is aborted */
 };
 
 struct cell_answer {
@@ -68,6 +72,30 @@ static inline void cell_ask(struct cell_answer *answer)
     cell_wait_for_interrupt(answer);
 }
 
+static inline void cell_await_request(const struct cell_answer *answer)
+{
+    zmq_pollitem_t item = {.socket = answer->kernel->peer.sockets[CHANNEL_SHELL],
+                           .events = ZMQ_POLLIN};
+
+    must(zmq_poll(&item, 1, -1) > 0);
+}
+
+static inline void cell_prompt(struct cell_answer *answer)
+{
+    struct peer *peer = &answer->kernel->peer;
+    auto_message struct message reply = {0};
+    auto_buf struct buf line = {0};
+
+    while (!peer_reply(peer, CHANNEL_STDIN, answer->request, "input_request",
+                       STR("{\"prompt\":\"?\",\"password\":false}")))
+        sched_yield();
+    peer_receive(peer, CHANNEL_STDIN, &reply);
+    const struct json *content = message_content(&reply);
+    json_string(content, json_get(content, 0, "value"), &line);
+    buf_putc(&line, '\n');
+    cell_print(answer, (struct str){line.data, line.len});
+}
+
 static inline void cell_flood(const struct cell_answer *answer, int count)
 {
     static char text[65536];
@@ -94,7 +122,14 @@ static inline void cell_obey(struct cell_answer *answer, const char *order)
             pause();
     else if (strcmp(order, "ask") == 0)
         cell_ask(answer);
-    else if (sscanf(order, "flood %d", &count) == 1)
+    else if (strcmp(order, "await") == 0)
+        cell_await_request(answer);
+    else if (strcmp(order, "prompt") == 0)
+        cell_prompt(answer);
+    else if (strcmp(order, "spoil") == 0) {
+        answer->ename = mem_strdup("Spoilt");
+        answer->kernel->is_spoilt = true;
+    } else if (sscanf(order, "flood %d", &count) == 1)
         cell_flood(answer, count);
     else if (strncmp(order, "mutter ", 7) == 0)
         must(dprintf(STDERR_FILENO, "%s\n", order + 7) > 0);
@@ -143,6 +178,13 @@ static inline void cell_execute(struct cell_kernel *kernel, struct message *requ
 
     must(json_kind(asked, json_get(asked, 0, "allow_stdin")) == JSON_BOOL);
     cell_publish(&answer, "status", "{\"execution_state\":\"busy\"}");
+    if (kernel->is_spoilt) {
+        kernel->is_spoilt = false;
+        kernel->count--;
+        answer.is_aborted = true;
+        cell_end(&answer);
+        return;
+    }
     cell_publish(&answer, "execute_input", input);
     for (char *order; !answer.ename && (order = strtok_r(rest, "\n", &rest));)
         cell_obey(&answer, order);

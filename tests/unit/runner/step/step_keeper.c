@@ -2,6 +2,7 @@
  * include it. */
 #include "base/id.h"
 #include "base/json.h"
+#include "kernel-gateway/journal.h"
 #include "kernel-gateway/keeper.h"
 #include "runner/step/step.h"
 #include "runner/step/task.h"

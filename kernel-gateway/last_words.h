@@ -2,8 +2,8 @@
  *
  * Keeps a bounded number of bytes. Owns them; one owner.
  */
-#ifndef SEGUE_RUNNER_LAST_WORDS_H
-#define SEGUE_RUNNER_LAST_WORDS_H
+#ifndef SEGUE_KERNEL_GATEWAY_LAST_WORDS_H
+#define SEGUE_KERNEL_GATEWAY_LAST_WORDS_H
 
 #include "base/buf.h"
 

@@ -1,4 +1,4 @@
-#include "runner/step/last_words.h"
+#include "kernel-gateway/last_words.h"
 
 #include <string.h>
 

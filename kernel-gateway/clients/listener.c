@@ -1,0 +1,445 @@
+/* How far a client has got is known by position: each message that was sent is remembered with the
+ * number of bytes on the wire behind it, until its TCP has acknowledged so many. A proxy's TCP
+ * would acknowledge for the proxy; there a ping follows what was sent, one at a time, and its
+ * answer says the same, a little later. */
+#include "kernel-gateway/clients/listener.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "kernel-gateway/clients/client_wire.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* In one turn; then the others are to be served, and the kernel. */
+#define TURN_MESSAGES 256
+#define TURN_BYTES    (1 * MiB)
+
+/* So much on its way makes a look worth its system calls. */
+#define LOOK_MESSAGES 32
+#define LOOK_BYTES    (64 * KiB)
+
+/* A kernel that leaves messages unread is asked again. What it reads is not told to us, hence the
+ * timer; a person does not notice. */
+#define RETRY_MS 50
+
+/* Headers are some hundred bytes. */
+#define HEADER_MAX (64 * KiB)
+
+#define REASON_MAX 123 /* RFC 6455 5.5 */
+
+/* Sent, and not known to be got. */
+struct flight {
+    uint64_t number;
+    uint64_t end; /* bytes on the wire, up to and with it */
+};
+
+struct listener {
+    struct message_log *log;
+    struct websocket *socket;
+    struct client_form form;
+    struct listener_share share;
+    struct listener_events events;
+    void *user;
+
+    /* down */
+    struct log_cursor cursor;
+    uint64_t missing; /* messages, of which it is still to be told */
+    struct flight *flights;
+    size_t first_flight, flight_count, flight_capacity;
+    bool is_behind_proxy, is_pinged, has_sent_since_ping;
+    uint64_t answered;            /* behind a proxy: it has got all up to this number */
+    bool is_deaf;                 /* what is sent goes nowhere any more */
+    enum websocket_code farewell; /* 0, or with what it is closed behind the last message */
+    char reason[REASON_MAX + 1];
+
+    /* up */
+    bool is_held;
+    bool is_closing; /* nothing counts any more */
+    bool has_kept;   /* a message that the kernel does not take yet */
+    enum websocket_kind kept_kind;
+    struct buf kept;
+    struct loop_source *retry;
+};
+
+/* --- how far it has got --- */
+
+static void add_flight(struct listener *client, uint64_t number, uint64_t end)
+{
+    size_t behind = client->first_flight + client->flight_count;
+
+    if (behind == client->flight_capacity && client->first_flight > client->flight_count) {
+        memcpy(client->flights, client->flights + client->first_flight,
+               client->flight_count * sizeof *client->flights);
+        client->first_flight = 0;
+        behind = client->flight_count;
+    }
+    mem_grow(client->flights, behind, client->flight_capacity);
+    client->flights[behind] = (struct flight){.number = number, .end = end};
+    client->flight_count++;
+}
+
+static void land(struct listener *client)
+{
+    uint64_t arrived = websocket_acknowledged(client->socket);
+
+    while (client->flight_count > 0 && client->flights[client->first_flight].end <= arrived) {
+        client->first_flight++;
+        client->flight_count--;
+    }
+    if (client->flight_count == 0)
+        client->first_flight = 0;
+}
+
+static uint64_t last_read(const struct listener *client)
+{
+    return client->cursor.number - 1;
+}
+
+uint64_t listener_got(const struct listener *client)
+{
+    if (client->is_behind_proxy)
+        return client->answered;
+    /* What was passed over, it needs not. */
+    return client->flight_count > 0 ? client->flights[client->first_flight].number - 1
+                                    : last_read(client);
+}
+
+uint64_t listener_look(struct listener *client)
+{
+    land(client);
+    return listener_got(client);
+}
+
+static bool is_worth_a_look(const struct listener *client)
+{
+    if (client->flight_count == 0)
+        return false;
+    const struct flight *first = &client->flights[client->first_flight];
+    return client->flight_count >= LOOK_MESSAGES ||
+           first[client->flight_count - 1].end - first->end >= LOOK_BYTES;
+}
+
+/* Asks a client behind a proxy how far it is, unless it was asked already. */
+static void ask(struct listener *client)
+{
+    if (client->is_pinged || client->is_deaf || client->answered == last_read(client))
+        return;
+    if (!client->has_sent_since_ping) { /* there was nothing for it */
+        client->answered = last_read(client);
+        return;
+    }
+    client->is_pinged = true;
+    client->has_sent_since_ping = false;
+    websocket_ping(client->socket, last_read(client));
+}
+
+static void on_pong(void *user, uint64_t mark)
+{
+    struct listener *client = user;
+
+    if (!client->is_pinged || mark < client->answered || mark > last_read(client))
+        return; /* it makes them up */
+    client->is_pinged = false;
+    client->answered = mark;
+    ask(client);
+    client->events.progress(client->user);
+}
+
+/* --- down --- */
+
+static void send_frame(void *user, bool is_text, struct str data)
+{
+    struct listener *client = user;
+
+    websocket_send(client->socket, is_text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, data);
+}
+
+/* That something is missing is said where it is missing: with the parent of what comes next, so
+ * that it is seen in the cell whose output it was. */
+static void tell_missing(struct listener *client, struct str next)
+{
+    auto_client_message struct client_message message = {0};
+    auto_buf struct buf header = {0}, content = {0}, v1 = {0};
+    struct uuid session = uuid_random(), id;
+    char text[200];
+
+    client_split_v1(&message, next);
+    message_put_header(&header, "stream", &session, &id);
+    snprintf(text, sizeof text,
+             "[segue] %" PRIu64 " messages were dropped here: nobody was connected, or this client "
+             "was too slow, and only the newest are kept\n",
+             client->missing);
+    buf_putc(&content, '{');
+    json_put_member(&content, "name", "stderr");
+    json_put_member(&content, "text", text);
+    buf_putc(&content, '}');
+    const struct str parts[WIRE_PART_COUNT] = {
+        [WIRE_HEADER] = {header.data, header.len},
+        [WIRE_PARENT] = message.parts[WIRE_PARENT],
+        [WIRE_METADATA] = STR("{}"),
+        [WIRE_CONTENT] = {content.data, content.len},
+    };
+    client_encode_v1(&v1, CHANNEL_IOPUB, parts, NULL, 0);
+    client_put(&client->form, (struct str){v1.data, v1.len}, send_frame, client);
+    client->missing = 0;
+}
+
+static bool is_for(const struct listener *client, const struct log_entry *entry)
+{
+    return entry->tag == 0 || entry->tag == client->share.session ||
+           entry->number < client->share.all_before;
+}
+
+static void send_entry(struct listener *client, const struct log_entry *entry)
+{
+    uint64_t before = websocket_queued(client->socket);
+
+    if (client->missing > 0)
+        tell_missing(client, entry->data);
+    client_put(&client->form, entry->data, send_frame, client);
+    client->has_sent_since_ping = true;
+    uint64_t end = websocket_queued(client->socket);
+    client->is_deaf = end == before;
+    if (!client->is_behind_proxy)
+        add_flight(client, entry->number, client->is_deaf ? UINT64_MAX : end);
+}
+
+/* False: there is nothing to read. */
+static bool read_one(struct listener *client)
+{
+    const struct log_entry *entry;
+    uint64_t missing;
+
+    switch (message_log_read(client->log, &client->cursor, &entry, &missing)) {
+    case LOG_NOTHING:
+        return false;
+    case LOG_GAP:
+        client->missing += missing;
+        return true;
+    case LOG_ENTRY:
+        break;
+    }
+    if (is_for(client, entry))
+        send_entry(client, entry);
+    message_log_put(client->log, entry);
+    return true;
+}
+
+bool listener_pump(struct listener *client)
+{
+    uint64_t begin = websocket_queued(client->socket);
+    bool is_over = false, is_at_end = false;
+
+    if (client->is_closing && client->farewell == 0)
+        return false;
+    for (int i = 0; !is_over && !is_at_end; i++) {
+        if (client->is_deaf || !websocket_has_room(client->socket))
+            break;
+        is_over = i == TURN_MESSAGES || websocket_queued(client->socket) - begin >= TURN_BYTES;
+        is_at_end = !is_over && !read_one(client);
+    }
+    if (is_worth_a_look(client))
+        land(client);
+    if (client->is_behind_proxy)
+        ask(client);
+    if (is_at_end && client->farewell != 0)
+        listener_close(client, client->farewell, client->reason);
+    return is_over;
+}
+
+static void on_room(void *user)
+{
+    struct listener *client = user;
+
+    land(client);
+    client->events.progress(client->user);
+}
+
+/* --- up --- */
+
+static void refuse(struct listener *client, const char *what, const char *why)
+{
+    char reason[REASON_MAX + 1];
+
+    snprintf(reason, sizeof reason, "%s: %s", what, why);
+    for (char *at = reason; *at; at++) /* cut anywhere it must still be UTF-8 */
+        if ((unsigned char)*at < ' ' || (unsigned char)*at > '~')
+            *at = '?';
+    listener_close(client, WEBSOCKET_BAD_DATA, reason);
+}
+
+static void request_clear(struct listener_request *request)
+{
+    free((char *)request->msg_id);
+    free((char *)request->msg_type);
+}
+
+static int read_header(struct listener_request *request, struct str text, struct err *e)
+{
+    auto_json struct json header = {0};
+
+    if (text.len > HEADER_MAX)
+        return err_set(e, ERR_INVALID, "it is too long");
+    if (json_parse(&header, text, JSON_TOLERANT, NULL, e) < 0)
+        return -1;
+    request->msg_id = json_strdup(&header, json_get(&header, 0, "msg_id"));
+    request->msg_type = json_strdup(&header, json_get(&header, 0, "msg_type"));
+    if (!request->msg_id || !request->msg_type)
+        return err_set(e, ERR_INVALID, "it has no msg_id or no msg_type");
+    return 0;
+}
+
+static int pass_on(struct listener *client, const struct client_message *message)
+{
+    __attribute__((cleanup(request_clear))) struct listener_request request = {
+        .channel = message->channel,
+        .message = {.header = message->parts[WIRE_HEADER],
+                    .parent = message->parts[WIRE_PARENT],
+                    .metadata = message->parts[WIRE_METADATA],
+                    .content = message->parts[WIRE_CONTENT],
+                    .buffers = message->buffers,
+                    .buffer_count = message->buffer_count},
+    };
+    struct err e;
+
+    if (read_header(&request, message->parts[WIRE_HEADER], &e) < 0) {
+        refuse(client, "a message's header cannot be read", e.text);
+        return 0;
+    }
+    if (client->events.request(client->user, &request, &e) == 0)
+        return 0;
+    if (e.code == ERR_LIMIT)
+        return -1;
+    return 0; /* the kernel has just ended: it would not have answered either */
+}
+
+/* -1: the kernel does not take it now. */
+static int offer(struct listener *client, enum websocket_kind kind, struct str data)
+{
+    auto_client_message struct client_message message = {0};
+    struct err e;
+
+    if (client_decode(&message, client->form.protocol, data, kind == WEBSOCKET_TEXT, &e) == 0)
+        return pass_on(client, &message);
+    if (e.code != ERR_NOT_FOUND) /* other channels are nobody's, as with other gateways */
+        refuse(client, "this is no message", e.text);
+    return 0;
+}
+
+static void update_pause(struct listener *client)
+{
+    websocket_pause(client->socket, client->is_held || client->has_kept);
+}
+
+static void on_message(void *user, enum websocket_kind kind, struct str data)
+{
+    struct listener *client = user;
+
+    assert(!client->has_kept);
+    if (client->is_closing || offer(client, kind, data) == 0)
+        return;
+    client->has_kept = true;
+    client->kept_kind = kind;
+    buf_put(&client->kept, data.text, data.len);
+    update_pause(client);
+    loop_arm_in(client->retry, RETRY_MS);
+}
+
+static void on_retry(void *user)
+{
+    struct listener *client = user;
+
+    if (client->is_held || client->is_closing)
+        return;
+    if (offer(client, client->kept_kind, (struct str){client->kept.data, client->kept.len}) < 0) {
+        loop_arm_in(client->retry, RETRY_MS);
+        return;
+    }
+    client->has_kept = false;
+    buf_clear(&client->kept);
+    update_pause(client);
+}
+
+void listener_hold(struct listener *client, bool is_held)
+{
+    client->is_held = is_held;
+    if (client->is_closing)
+        return;
+    update_pause(client);
+    if (!is_held && client->has_kept)
+        loop_arm_in(client->retry, 0);
+}
+
+/* --- life --- */
+
+/* Unpaused, or the peer's answer to the close would not be read. */
+static void stop_hearing(struct listener *client)
+{
+    client->is_closing = true;
+    websocket_pause(client->socket, false);
+}
+
+void listener_close(struct listener *client, enum websocket_code code, const char *reason)
+{
+    stop_hearing(client);
+    client->farewell = 0;
+    websocket_close(client->socket, code, reason);
+}
+
+void listener_dismiss(struct listener *client, enum websocket_code code, const char *reason)
+{
+    if (client->is_closing)
+        return;
+    stop_hearing(client);
+    client->farewell = code;
+    snprintf(client->reason, sizeof client->reason, "%s", reason);
+}
+
+static void on_closed(void *user, unsigned code)
+{
+    struct listener *client = user;
+
+    (void)code;
+    land(client);
+    client->events.closed(client->user);
+}
+
+struct listener *listener_open(struct loop *loop, struct message_log *log,
+                               const struct admission *admission, int take_fd,
+                               const struct listener_share *share,
+                               const struct listener_events *events, void *user)
+{
+    static const struct websocket_events socket_events = {
+        .message = on_message, .room = on_room, .pong = on_pong, .closed = on_closed};
+    struct listener *client = mem_zalloc(sizeof *client);
+
+    *client = (struct listener){
+        .log = log,
+        .form = admission->form,
+        .share = *share,
+        .events = *events,
+        .user = user,
+        .is_behind_proxy = admission->is_behind_proxy,
+        .answered = share->from - 1,
+    };
+    log_cursor_set(&client->cursor, share->from);
+    client->retry = loop_add_timer(loop, on_retry, client);
+    client->socket = websocket_open(
+        loop, take_fd, (struct str){admission->read_ahead.data, admission->read_ahead.len},
+        &(struct websocket_options){0}, &socket_events, client);
+    return client;
+}
+
+void listener_free(struct listener *client)
+{
+    if (!client)
+        return;
+    websocket_free(client->socket);
+    loop_remove(client->retry);
+    buf_clear(&client->kept);
+    free(client->flights);
+    free(client);
+}
