@@ -217,39 +217,54 @@ static char *lower(const char *word)
     return text;
 }
 
-/* The id of the only kernel that begins so. free() it. */
-static char *pick(const struct client *client, const char *word, struct err *e)
+/* The only kernel that begins so. */
+static int pick(const struct json *doc, json_at kernels, const char *word, json_at *ret_kernel,
+                char **ret_id, struct err *e)
 {
     auto_free char *beginning = lower(word);
     auto_free char *found = NULL;
-    auto_json struct json doc = {0};
-    json_at kernels;
 
-    if (ask_kernels(client, &doc, &kernels, e) < 0)
-        return NULL;
-    json_each (&doc, kernels, kernel) {
-        auto_free char *id = run_doc_text(&doc, kernel, "id");
+    json_each (doc, kernels, kernel) {
+        auto_free char *id = run_doc_text(doc, kernel, "id");
         if (!id || strncmp(id, beginning, strlen(beginning)) != 0)
             continue;
-        if (found) {
-            err_set(e, ERR_INVALID, "\"%s\" may be kernel %s or %s, or more: say more of it", word,
-                    found, id);
-            return NULL;
-        }
+        if (found)
+            return err_set(e, ERR_INVALID, "\"%s\" may be kernel %s or %s, or more: say more of it",
+                           word, found, id);
         found = take_ptr(&id);
+        *ret_kernel = kernel;
     }
     if (!found)
-        err_set(e, ERR_NOT_FOUND, "there is no kernel \"%s\"", word);
-    return take_ptr(&found);
+        return err_set(e, ERR_NOT_FOUND, "there is no kernel \"%s\"", word);
+    *ret_id = take_ptr(&found);
+    return 0;
+}
+
+/* A step cannot do without its kernel, nor go on with another one. */
+static int check_action(const struct json *doc, json_at kernel, enum action action, struct err *e)
+{
+    auto_free char *run = run_doc_text(doc, kernel, "run_uuid");
+    bool is_kept = json_is_true(doc, json_get(doc, kernel, "is_kept"));
+
+    if (!run || action == ACTION_INTERRUPT || (action == ACTION_SHUTDOWN && is_kept))
+        return 0;
+    return err_set(e, ERR_CONFLICT,
+                   is_kept ? "the step of this kernel has failed: `segue rerun %.*s` runs it again"
+                           : "a step runs in this kernel: `segue cancel %.*s` stops its run",
+                   RUN_SHORT, run);
 }
 
 static int act(const struct client *client, const struct options *options, struct err *e)
 {
     const struct verb *verb = &VERBS[options->action];
     auto_http_answer struct http_answer answer = {0};
-    auto_free char *id = pick(client, options->kernel, e);
+    auto_json struct json doc = {0};
+    auto_free char *id = NULL;
+    json_at kernels, kernel = JSON_NONE;
 
-    if (!id)
+    if (ask_kernels(client, &doc, &kernels, e) < 0 ||
+        pick(&doc, kernels, options->kernel, &kernel, &id, e) < 0 ||
+        check_action(&doc, kernel, options->action, e) < 0)
         return -1;
     auto_free char *path = mem_printf("/api/kernels/%s%s", id, verb->rest);
     struct client_request request = {.method = verb->method, .path = path};

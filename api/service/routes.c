@@ -3,6 +3,7 @@
 #include "api/service/about.h"
 #include "api/service/docs.h"
 #include "api/service/environment_list.h"
+#include "api/service/kernel_list.h"
 #include "api/service/parts.h"
 #include "api/service/plans.h"
 #include "api/service/queue.h"
@@ -84,6 +85,7 @@ const struct route service_routes[] = {
     {"GET",    STEP "/log",         ROUTE_TOKEN, ROUTE_WORKER, 0, step_queries, steps_log},
     {"GET",    STEP "/notebook",    ROUTE_TOKEN, ROUTE_WORKER, 0, step_queries, steps_notebook},
     {"GET",    API "/queue",        ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, queue_get},
+    {"GET",    API "/kernels",      ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, kernel_list},
     {"GET",    API "/events",       ROUTE_TOKEN, ROUTE_INLINE, 0, event_queries, events_open},
     {"GET",    API "/environments", ROUTE_TOKEN, ROUTE_WORKER, 0, environment_queries,
      environment_list},

@@ -28,7 +28,7 @@ enum client_protocol { CLIENT_LEGACY, CLIENT_V1 };
 
 #define CLIENT_V1_NAME "v1.kernel.websocket.jupyter.org" /* as Sec-WebSocket-Protocol */
 
-/* Of one message; more is refused. */
+/* Of one message of a client; more is refused. */
 #define CLIENT_BUFFERS_MAX 4096
 
 /* A message of a client. Borrows from the text that it was decoded from, but for `owned`. */
@@ -43,15 +43,14 @@ struct client_message {
 void client_message_clear(struct client_message *message); /* all-zero is cleared already */
 #define auto_client_message __attribute__((cleanup(client_message_clear)))
 
-/* Into a message that is clear. `is_text`: whether it came as a text frame. A legacy message with
- * buffers is taken from a text frame too: jupyter_server's gateway client sends it as one. A part
- * that is null or missing is
- * "{}". ERR_INVALID: not a message, with what is wrong; ERR_NOT_FOUND: a channel that there is not,
- * or that clients do not send on (iopub, hb). */
+/* Into a message that is clear. `is_text`: whether it came as a text frame; a legacy message with
+ * buffers is taken from one too, since jupyter_server's gateway client sends it so. A part that is
+ * null or missing is "{}". ERR_INVALID: not a message, with what is wrong; ERR_NOT_FOUND: a channel
+ * that there is not, or that clients do not send on (iopub, hb). */
 int client_decode(struct client_message *message, enum client_protocol protocol, struct str data,
                   bool is_text, struct err *e);
 
-/* Appends a message in v1. */
+/* Appends a message in v1. A part that is none, empty or null becomes "{}". */
 void client_encode_v1(struct buf *out, enum channel channel,
                       const struct str parts[WIRE_PART_COUNT], const struct str *buffers,
                       size_t buffer_count);

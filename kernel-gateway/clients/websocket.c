@@ -307,12 +307,11 @@ static void take_message(struct websocket *s, enum websocket_kind kind, struct s
         s->events.message(s->user, kind, data);
 }
 
+/* Answered only as long as we are open: see go_on. */
 static void take_ping(struct websocket *s, struct str payload)
 {
     bool is_idle = outbox_waiting(&s->out) == 0;
 
-    if (s->state != STATE_OPEN)
-        return;
     buf_reset(&s->pong);
     buf_put(&s->pong, payload.text, payload.len);
     s->has_pong = true;

@@ -24,6 +24,9 @@
  * one that has not ended by then is beyond asking. */
 #define DEFAULT_SHUTDOWN_MS 15000
 
+/* Docker's engine is back within minutes or within hours. */
+#define CLEAN_RETRY_MS 20000
+
 /* --- commands --- */
 
 static void wake(const struct gateway *gateway)
@@ -245,7 +248,7 @@ static void start_threads(struct gateway *gateway)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    gateway->cleaner = gateway_cleaner_new(gateway->wake_fd);
+    gateway->cleaner = gateway_cleaner_new(gateway->wake_fd, CLEAN_RETRY_MS);
     gateway_recover(gateway);
     if (pthread_create(&gateway->thread, NULL, run, gateway) != 0)
         abort();

@@ -1,5 +1,6 @@
 #include "kernel-gateway/interactive/gateway_cleaner.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -13,37 +14,25 @@ struct job {
     struct job *next;
 };
 
-struct jobs {
-    struct job *first, **end;
-};
-
 /* There are never more jobs than there were kernels. */
 struct gateway_cleaner {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct jobs to_do, done;
+    struct job *jobs, *later; /* `later`: what could not be done */
+    int64_t retry_ms;
+    struct timespec retry_at; /* when `later` is due, however much comes meanwhile */
+    void **tried;             /* kernels whose leavings were tried to be removed */
+    size_t tried_count, tried_capacity;
     bool is_stopping;
     int wake_fd;
 };
 
-static void put(struct jobs *jobs, struct job *job)
+static void append(struct job **list, struct job *jobs)
 {
-    job->next = NULL;
-    *jobs->end = job;
-    jobs->end = &job->next;
-}
-
-static struct job *take(struct jobs *jobs)
-{
-    struct job *job = jobs->first;
-
-    if (!job)
-        return NULL;
-    jobs->first = job->next;
-    if (!jobs->first)
-        jobs->end = &jobs->first;
-    return job;
+    while (*list)
+        list = &(*list)->next;
+    *list = jobs;
 }
 
 static void job_free(struct job *job)
@@ -63,59 +52,101 @@ void gateway_remove_files(const char *directory, const char *sockets)
     fs_remove_tree(directory, &ignored);
 }
 
-static void do_job(const struct job *job)
+/* False: to be tried again. */
+static bool do_job(const struct job *job)
 {
     struct err ignored;
 
-    if (launch_clean(job->launcher, job->mark, &ignored) == 0)
-        gateway_remove_files(job->directory, job->sockets);
+    if (launch_clean(job->launcher, job->mark, &ignored) < 0)
+        return false;
+    gateway_remove_files(job->directory, job->sockets);
+    return true;
+}
+
+static void put_off(struct gateway_cleaner *cleaner, struct job *job)
+{
+    if (!cleaner->later) {
+        msec at = clock_mono() + cleaner->retry_ms;
+        cleaner->retry_at = (struct timespec){at / 1000, at % 1000 * 1000000};
+    }
+    append(&cleaner->later, job);
+}
+
+static void give_back(struct gateway_cleaner *cleaner, void *kernel)
+{
+    uint64_t one = 1;
+
+    mem_grow(cleaner->tried, cleaner->tried_count, cleaner->tried_capacity);
+    cleaner->tried[cleaner->tried_count++] = kernel;
+    (void)!write(cleaner->wake_fd, &one, sizeof one);
+}
+
+/* Waits for work, with the mutex held; what failed is due again after a while. */
+static void wait_for_work(struct gateway_cleaner *cleaner)
+{
+    if (!cleaner->later)
+        pthread_cond_wait(&cleaner->changed, &cleaner->mutex);
+    else if (pthread_cond_timedwait(&cleaner->changed, &cleaner->mutex, &cleaner->retry_at) != 0)
+        append(&cleaner->jobs, take_ptr(&cleaner->later));
 }
 
 static struct job *await_job(struct gateway_cleaner *cleaner)
 {
-    while (!cleaner->to_do.first && !cleaner->is_stopping)
-        pthread_cond_wait(&cleaner->changed, &cleaner->mutex);
-    return cleaner->is_stopping ? NULL : take(&cleaner->to_do);
+    while (!cleaner->jobs && !cleaner->is_stopping)
+        wait_for_work(cleaner);
+    if (cleaner->is_stopping)
+        return NULL;
+    struct job *job = cleaner->jobs;
+    cleaner->jobs = job->next;
+    job->next = NULL;
+    return job;
 }
 
 static void *work(void *user)
 {
     struct gateway_cleaner *cleaner = user;
-    uint64_t one = 1;
     struct job *job;
 
     pthread_mutex_lock(&cleaner->mutex);
     while ((job = await_job(cleaner))) {
         pthread_mutex_unlock(&cleaner->mutex);
-        do_job(job);
+        bool is_done = do_job(job);
         pthread_mutex_lock(&cleaner->mutex);
-        put(&cleaner->done, job);
-        (void)!write(cleaner->wake_fd, &one, sizeof one);
+        if (job->kernel)
+            give_back(cleaner, take_ptr(&job->kernel));
+        if (is_done)
+            job_free(job);
+        else
+            put_off(cleaner, job);
     }
     pthread_mutex_unlock(&cleaner->mutex);
     return NULL;
 }
 
-struct gateway_cleaner *gateway_cleaner_new(int wake_fd)
+struct gateway_cleaner *gateway_cleaner_new(int wake_fd, int64_t retry_ms)
 {
     struct gateway_cleaner *cleaner = mem_zalloc(sizeof *cleaner);
+    pthread_condattr_t attributes;
 
     cleaner->wake_fd = wake_fd;
-    cleaner->to_do.end = &cleaner->to_do.first;
-    cleaner->done.end = &cleaner->done.first;
+    cleaner->retry_ms = retry_ms;
     pthread_mutex_init(&cleaner->mutex, NULL);
-    pthread_cond_init(&cleaner->changed, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&cleaner->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     if (pthread_create(&cleaner->thread, NULL, work, cleaner) != 0)
         abort();
     return cleaner;
 }
 
-static void free_jobs(struct jobs *jobs)
+static void free_jobs(struct job *jobs)
 {
-    struct job *job;
-
-    while ((job = take(jobs)))
-        job_free(job);
+    while (jobs) {
+        struct job *next = jobs->next;
+        job_free(jobs);
+        jobs = next;
+    }
 }
 
 void gateway_cleaner_free(struct gateway_cleaner *cleaner)
@@ -127,8 +158,9 @@ void gateway_cleaner_free(struct gateway_cleaner *cleaner)
     pthread_cond_signal(&cleaner->changed);
     pthread_mutex_unlock(&cleaner->mutex);
     pthread_join(cleaner->thread, NULL);
-    free_jobs(&cleaner->to_do);
-    free_jobs(&cleaner->done);
+    free_jobs(cleaner->jobs);
+    free_jobs(cleaner->later);
+    free(cleaner->tried);
     pthread_mutex_destroy(&cleaner->mutex);
     pthread_cond_destroy(&cleaner->changed);
     free(cleaner);
@@ -146,21 +178,15 @@ void gateway_cleaner_add(struct gateway_cleaner *cleaner, const struct gateway_l
         .kernel = leavings->kernel,
     };
     pthread_mutex_lock(&cleaner->mutex);
-    put(&cleaner->to_do, job);
+    append(&cleaner->jobs, job);
     pthread_cond_signal(&cleaner->changed);
     pthread_mutex_unlock(&cleaner->mutex);
 }
 
 void *gateway_cleaner_next(struct gateway_cleaner *cleaner)
 {
-    void *kernel = NULL;
-    struct job *job;
-
     pthread_mutex_lock(&cleaner->mutex);
-    while (!kernel && (job = take(&cleaner->done))) {
-        kernel = job->kernel;
-        job_free(job);
-    }
+    void *kernel = cleaner->tried_count > 0 ? cleaner->tried[--cleaner->tried_count] : NULL;
     pthread_mutex_unlock(&cleaner->mutex);
     return kernel;
 }

@@ -1,7 +1,7 @@
 /* gateway_cleaner: ends what kernels have left behind whose keepers were killed, and removes what
  * there is of them on disk: on a thread of its own, for Docker's engine may hang.
  *
- * What cannot be ended now stays, and is found again at the next start of the service.
+ * What cannot be ended now is tried again and again, and found again by the next gateway.
  */
 #ifndef SEGUE_KERNEL_GATEWAY_GATEWAY_CLEANER_H
 #define SEGUE_KERNEL_GATEWAY_GATEWAY_CLEANER_H
@@ -15,18 +15,18 @@ struct gateway_leavings {
     enum launcher_kind launcher;
     const char *mark;
     const char *directory, *sockets;
-    void *kernel; /* gateway_cleaner_next gives it when it is done; NULL: nobody waits for it */
+    void *kernel; /* gateway_cleaner_next gives it back when this was tried; NULL: nobody waits */
 };
 
-/* `wake_fd`: an eventfd, written to when something is done. */
-struct gateway_cleaner *gateway_cleaner_new(int wake_fd);
+/* `wake_fd`: an eventfd, written to when something was tried. */
+struct gateway_cleaner *gateway_cleaner_new(int wake_fd, int64_t retry_ms);
 
 /* Ends after what it is at. NULL is allowed. */
 void gateway_cleaner_free(struct gateway_cleaner *cleaner);
 
 void gateway_cleaner_add(struct gateway_cleaner *cleaner, const struct gateway_leavings *leavings);
 
-/* One after the other, those that are done; NULL: none now. */
+/* One after the other, the kernels of what was tried; NULL: none now. */
 void *gateway_cleaner_next(struct gateway_cleaner *cleaner);
 
 /* What is on disk of a kernel that has left nothing else. Any thread. */

@@ -271,11 +271,13 @@ void gateway_metrics(struct gateway *gateway, struct buf *out)
 {
     struct figures figures = take_figures(gateway);
 
-    metrics_put_head(out, "segue_kernels", "gauge", "Interactive kernels, by what they do.");
+    metrics_put_head(out, "segue_interactive_kernels", "gauge",
+                     "Interactive kernels, by what they do.");
     for (int i = 0; i < ACTIVITY_COUNT; i++) {
         auto_buf struct buf label = {0};
         metrics_put_label(&label, "state", kernel_activity_name((enum kernel_activity)i));
-        metrics_put_value(out, "segue_kernels", buf_text(&label), figures.by_activity[i]);
+        metrics_put_value(out, "segue_interactive_kernels", buf_text(&label),
+                          figures.by_activity[i]);
     }
     put_figure(out, "segue_kernel_connections", "gauge",
                "WebSocket connections to interactive kernels.", figures.connections);

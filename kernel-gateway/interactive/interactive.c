@@ -223,12 +223,19 @@ static void on_ready(void *user, const struct json *info)
     audience_hold(interactive->audience, false);
 }
 
-/* What answers our own requests, of which clients know nothing. */
-static bool is_ours(const struct interactive *interactive, const struct message *message)
+/* Not what answers our own requests, of which they know nothing. Nor that it is starting, which
+ * some kernels' first message says when they are ready by all signs: clients would show it for
+ * good. */
+static bool concerns_clients(const struct interactive *interactive, struct message *message)
 {
-    return message->type == MESSAGE_IOPUB_WELCOME ||
-           json_is(&message->parent, json_get(&message->parent, 0, "session"),
-                   kernel_session(interactive->kernel)->text);
+    if (message->type == MESSAGE_IOPUB_WELCOME ||
+        json_is(&message->parent, json_get(&message->parent, 0, "session"),
+                kernel_session(interactive->kernel)->text))
+        return false;
+    if (message->type != MESSAGE_STATUS)
+        return true;
+    const struct json *content = message_content(message);
+    return !json_is(content, json_get(content, 0, "execution_state"), "starting");
 }
 
 static void on_message(void *user, enum channel channel, struct message *message)
@@ -236,7 +243,7 @@ static void on_message(void *user, enum channel channel, struct message *message
     struct interactive *interactive = user;
     struct activity *activity = &interactive->activity;
 
-    if (is_ours(interactive, message))
+    if (!concerns_clients(interactive, message))
         return;
     if (channel == CHANNEL_IOPUB) {
         activity_take(activity, message, clock_wall_us());

@@ -18,12 +18,10 @@ static int on_request(void *user, enum channel channel, const struct outgoing *m
 
 static void on_changed(void *user)
 {
-    struct step_clients *clients = user;
-
-    clients->news.connections = (uint32_t)audience_connections(clients->audience);
+    (void)user; /* whoever wants to know asks */
 }
 
-static bool is_ready(const struct step_clients *clients)
+static bool can_be_asked(const struct step_clients *clients)
 {
     return *clients->kernel && kernel_state(*clients->kernel) == KERNEL_READY;
 }
@@ -33,7 +31,7 @@ static void make_audience(struct step_clients *clients)
     static const struct audience_events events = {.request = on_request, .changed = on_changed};
 
     clients->audience = audience_new(clients->loop, clients->directory, &events, clients);
-    audience_hold(clients->audience, !is_ready(clients));
+    audience_hold(clients->audience, !can_be_asked(clients));
 }
 
 void step_clients_admit(struct step_clients *clients, const char *command, int *fd)
@@ -50,37 +48,35 @@ void step_clients_admit(struct step_clients *clients, const char *command, int *
 
 void step_clients_ready(struct step_clients *clients)
 {
-    clients->news.activity = KERNEL_ACTIVITY_IDLE;
-    clients->news.last_activity_us = clock_wall_us();
-    clients->news.starts = 1;
+    clients->is_ready = true;
+    activity_reset(&clients->activity, clock_wall_us());
     if (clients->audience)
         audience_hold(clients->audience, false);
 }
 
-/* What is executed makes it busy, not what is merely asked. */
-static void follow_status(struct kernel_news *news, struct message *message)
-{
-    json_at parent_type = json_get(&message->parent, 0, "msg_type");
-
-    if (!json_is(&message->parent, parent_type, "execute_request"))
-        return;
-    const struct json *content = message_content(message);
-    json_at state = json_get(content, 0, "execution_state");
-    if (json_is(content, state, "busy"))
-        news->activity = KERNEL_ACTIVITY_BUSY;
-    else if (json_is(content, state, "idle"))
-        news->activity = KERNEL_ACTIVITY_IDLE;
-}
-
 void step_clients_tell(struct step_clients *clients, enum channel channel, struct message *message)
 {
-    if (channel == CHANNEL_IOPUB) {
-        clients->news.last_activity_us = clock_wall_us();
-        if (message->type == MESSAGE_STATUS)
-            follow_status(&clients->news, message);
-    }
+    if (channel == CHANNEL_IOPUB)
+        activity_take(&clients->activity, message, clock_wall_us());
     if (clients->audience)
         audience_tell(clients->audience, channel, message);
+}
+
+static enum kernel_activity activity_of(const struct step_clients *clients)
+{
+    if (!clients->is_ready)
+        return KERNEL_ACTIVITY_STARTING;
+    return clients->activity.is_busy ? KERNEL_ACTIVITY_BUSY : KERNEL_ACTIVITY_IDLE;
+}
+
+struct kernel_news step_clients_news(const struct step_clients *clients)
+{
+    return (struct kernel_news){
+        .activity = activity_of(clients),
+        .last_activity_us = clients->activity.last_us,
+        .connections = clients->audience ? (uint32_t)audience_connections(clients->audience) : 0,
+        .starts = clients->is_ready,
+    };
 }
 
 bool step_clients_are_meant(const struct step_clients *clients, const struct message *message,
@@ -94,6 +90,7 @@ void step_clients_end(struct step_clients *clients)
     msec deadline = clock_mono() + FAREWELL_MS;
     msec left;
 
+    activity_clear(&clients->activity);
     if (!clients->audience)
         return;
     audience_dismiss(clients->audience, WEBSOCKET_GOING_AWAY, "the step has ended");

@@ -11,6 +11,7 @@
 
 #include "base/loop.h"
 #include "kernel-gateway/clients/audience.h"
+#include "kernel-gateway/interactive/activity.h"
 #include "kernel-gateway/interactive/kernel_news.h"
 #include "kernel-gateway/kernel.h"
 
@@ -19,7 +20,8 @@ struct step_clients {
     const char *directory;        /* for what does not fit into memory */
     struct kernel *const *kernel; /* where it is once it was started; NULL in it: not yet */
     struct audience *audience;    /* NULL: nobody has come so far */
-    struct kernel_news news;
+    struct activity activity;
+    bool is_ready; /* the kernel was, at some time */
 };
 
 /* The command "admit ...": takes the descriptor when it is one. */
@@ -27,6 +29,9 @@ void step_clients_admit(struct step_clients *clients, const char *command, int *
 
 void step_clients_ready(struct step_clients *clients); /* the kernel is */
 void step_clients_tell(struct step_clients *clients, enum channel channel, struct message *message);
+
+/* How the kernel does. */
+struct kernel_news step_clients_news(const struct step_clients *clients);
 
 /* Whether a message stems from a request of somebody else than `request`. */
 bool step_clients_are_meant(const struct step_clients *clients, const struct message *message,

@@ -554,7 +554,7 @@ static void notebook_driver_news(const struct step *step, struct step_news *news
 
     news->has_kernel = true;
     news->is_kept = work->is_kept;
-    news->kernel = work->clients.news;
+    news->kernel = step_clients_news(&work->clients);
     if (step->kernel)
         snprintf(news->kernel_name, sizeof news->kernel_name, "%s",
                  kernel_spec(step->kernel)->name);

@@ -1,24 +1,30 @@
-"""docker/Dockerfile and docker/compose.yaml on a Docker engine of the tests' own: the service runs
-in a container, the steps in others beside it, by the mounted socket.
+"""docker/compose.yaml on a Docker engine of the tests' own: the service runs in a container, JupyterLab
+in another, steps and kernels in others beside them, by the socket that the service alone has.
 
-The engine has no bridge and others may use port 7878: the compose file is used with the network of
-the host and a free port instead, else as it is.
+The engine has no bridge and others may use ports 7878 and 8888: the compose file is used with the
+network of the host and free ports instead, else as it is.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
+import requests
 from support.engine import attempts_of
+from support.gateway import Client
 from support.notebooks import notebook
 from support.project import Step
 from support.segue import ROOT, wait_until
 from support.service import Service
+from support.websocket import WebSocket
 from test_docker import BASH, PYTHON, engine, missing  # noqa: F401
 
-IMAGE = "segue/service"
+IMAGES = ("segue/service", "segue/jupyterlab")
 WAITS = "echo waiting\nwhile [ ! -e go ]; do sleep 0.05; done\necho went on\n"
 
 
@@ -38,9 +44,13 @@ class Composed(Service):
 
     def write_file(self, *changes):
         text = (ROOT / "docker/compose.yaml").read_text()
-        for old, new in (('    ports:\n      - "127.0.0.1:7878:7878"\n', "    network_mode: host\n"),
+        host = "    network_mode: host\n"
+        for old, new in (('    ports:\n      - "127.0.0.1:7878:7878"\n', host),
+                         ('    ports:\n      - "127.0.0.1:8888:8888"\n',
+                          host + "    command: [--ServerApp.ip=127.0.0.1, --ServerApp.port=0]\n"),
                          ("0.0.0.0:7878", "127.0.0.1:0"),
-                         ("context: ..", f"context: {ROOT}"), *changes):
+                         ("context: ..", f"context: {ROOT}"),
+                         ("context: jupyterlab", f"context: {ROOT}/docker/jupyterlab"), *changes):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         self.file.write_text(text)
@@ -51,11 +61,14 @@ class Composed(Service):
         assert not check or done.returncode == 0, f"docker-compose {arguments}: {done.stderr}"
         return done
 
+    def container_of(self, name):
+        return self.compose("ps", "--quiet", name).stdout.strip()
+
     def make(self, *options):
         """A new container, not waited for."""
         before = self.container
-        self.compose("up", "--detach", "--no-build", *options)
-        self.container = self.compose("ps", "--quiet").stdout.strip()
+        self.compose("up", "--detach", "--no-build", *options, "segue")
+        self.container = self.container_of("segue")
         assert self.container not in ("", before)
 
     def up(self, *options):
@@ -63,10 +76,24 @@ class Composed(Service):
         self.wait_until_listening()
         return self
 
-    def errors(self):
-        done = subprocess.run(["docker", "-H", self.engine.host, "logs", self.container], check=False,
+    def up_with_jupyterlab(self):
+        """The JupyterLab beside it."""
+        self.up()
+        self.write_file(("http://segue:7878", self.url))
+        self.compose("up", "--detach", "--no-build", "--no-deps", "jupyterlab")
+        return JupyterLab(self, self.container_of("jupyterlab"))
+
+    @property
+    def token(self):
+        return self.engine.docker("exec", self.container, "cat", "/run/segue/token").strip()
+
+    def log_of(self, container):
+        done = subprocess.run(["docker", "-H", self.engine.host, "logs", container], check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.stdout
+
+    def errors(self):
+        return self.log_of(self.container)
 
     def wait_until_listening(self, seconds=60, count=1):
         wait_until(lambda: len(self.logged("listening")) >= count, seconds, f"it listens\n{self.explain()}")
@@ -84,34 +111,76 @@ class Composed(Service):
         for step in steps:
             step.extra.setdefault("environment", "bash")
         project = super().project(name, *steps, **options)
-        project.write(".segue/environments.json", json.dumps({"bash": BASH, "python": PYTHON}))
+        project.write(".segue/environments.json", json.dumps({"bash": {**BASH, "kernelspec": "bash"}, "python": PYTHON}))
         return project
 
     def left(self):
-        """Containers of steps."""
-        return [each for mark in attempts_of(self.root) for each in self.engine.containers(mark)]
+        """Containers of steps and kernels."""
+        marks = [*attempts_of(self.root), *kernels_of(self.root)]
+        return [each for mark in marks for each in self.engine.containers(mark)]
 
     def close(self, check=True):
         log = self.errors()
         self.stderr.write_text(log)
-        self.compose("down", "--timeout", "10", check=check)
+        self.compose("down", "--timeout", "10", "--volumes", check=check)
         if check:
             assert self.left() == [], f"containers are left\n{log}"
 
 
+def kernels_of(root):
+    """Marks of interactive kernels below a directory."""
+    return [json.loads(path.read_text("utf-8"))["mark"] for path in root.rglob("kernels/*/interactive.json")]
+
+
+class JupyterLab:
+    """JupyterLab in its container, by its REST API and WebSockets: what a page in a browser uses."""
+
+    def __init__(self, composed, container):
+        self.composed, self.container = composed, container
+        self.token = composed.token
+        self.port = wait_until(self._find_port, 60, f"JupyterLab listens\n{self.explain()}")
+        wait_until(self._answers, 60, f"JupyterLab answers\n{self.explain()}")
+
+    def explain(self):
+        return f"--- jupyterlab\n{self.composed.log_of(self.container)}\n{self.composed.explain()}"
+
+    def _find_port(self):
+        found = re.findall(r"http://127\.0\.0\.1:(\d+)/lab", self.composed.log_of(self.container))
+        return int(found[-1]) if found else None
+
+    def _answers(self):
+        with suppress(requests.ConnectionError):
+            return self.request("GET", "status").status_code == 200
+
+    def request(self, method, path, body=None, token=None):
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, f"http://127.0.0.1:{self.port}/api/{path}", json=body, timeout=60,
+                                   headers={"Authorization": f"token {token or self.token}"})
+
+    def ask(self, method, path, status, body=None):
+        response = self.request(method, path, body)
+        assert response.status_code == status, f"{response.status_code} {response.text}\n{self.explain()}"
+        return response.json() if response.content else None
+
+    def open_socket(self, kernel, *, query="", **how):
+        return WebSocket(self.port, f"/api/kernels/{kernel}/channels{query}", token=self.token, **how)
+
+    def stop(self):
+        self.composed.compose("stop", "jupyterlab")
+
+
 @pytest.fixture(scope="session")
-def image(engine):  # noqa: F811
-    """Built unless it is there: `make docker-test` builds it anew."""
+def images(engine):  # noqa: F811
+    """Built unless they are there: `make docker-test` builds them anew."""
     if not shutil.which("docker-compose"):
         missing("needs docker-compose")
-    if not engine.has_image(IMAGE):
-        subprocess.run(["make", "-C", ROOT, "image-service"], check=True,
-                       env={**os.environ, "DOCKER_HOST": engine.host})
-    return IMAGE
+    engine.need_images(*IMAGES)
+    return SimpleNamespace(service=IMAGES[0], jupyterlab=IMAGES[1])
 
 
 @pytest.fixture
-def composed(tmp_path_factory, engine, image):  # noqa: F811
+def composed(tmp_path_factory, engine, images):  # noqa: F811
     made = Composed(tmp_path_factory.mktemp("c"), os.environ, engine)
     yield made
     made.close()
@@ -184,10 +253,11 @@ STATE = "      - ${SEGUE_STATE:-/var/lib/segue}:${SEGUE_STATE:-/var/lib/segue}\n
 
 @pytest.mark.parametrize("what", ["projects", "state"])
 def test_directory_under_another_name_is_refused(composed, what):
-    line, directory = (PROJECTS, composed.projects) if what == "projects" else (STATE, composed.state)
+    directory = composed.projects if what == "projects" else composed.state
     other = composed.root / "elsewhere"
     other.mkdir()
-    composed.write_file((line, f"      - {other}:{directory}\n"))
+    mounts = {"projects": PROJECTS, "state": STATE, what: f"      - {other}:{directory}\n"}
+    composed.write_file((PROJECTS + STATE, mounts["projects"] + mounts["state"]))
     composed.make()
     said = f'"{directory}" lies in "{directory}", which the Docker engine knows as "{other}"'
     wait_until(lambda: any(said in pairs["error"] for pairs in composed.logged("failed")), 60, said)
@@ -209,9 +279,57 @@ def test_docker_stop_is_an_orderly_end(composed):
     assert [pairs["event"] for pairs in composed.logged()][-2:] == ["stopping", "stopped"]
 
 
-def test_image_has_no_more_than_it_needs(engine, image):  # noqa: F811
+def test_jupyterlab_runs_its_notebooks_in_containers_beside_it(composed):
+    """Through JupyterLab's own API: a kernelspec for each environment; a notebook's kernel is in a
+    container of its own, in the notebook's directory; what is saved belongs to the project's owner."""
+    project = composed.project("wine")
+    (project.root / "deep").mkdir()
+    for path in (composed.projects, *composed.projects.rglob("*")):
+        os.chown(path, 1000, 1000)
+    lab = composed.up_with_jupyterlab()
+    assert lab.request("GET", "kernels", token="x" * 48).status_code == 403
+    specs = lab.ask("GET", "kernelspecs", 200)["kernelspecs"]
+    assert {"wine.python", "wine.bash"} == set(specs)
+    document = {"type": "notebook", "format": "json", "content": notebook("1 + 1")}
+    lab.ask("PUT", "contents/wine/deep/a.ipynb", 201, document)
+    session = {"path": "wine/deep/a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "wine.python"}}
+    kernel = lab.ask("POST", "sessions", 201, session)["kernel"]["id"]
+    with Client(lab, kernel, protocol="legacy") as client:
+        code = "import os; print(os.path.exists('/.dockerenv'), os.getcwd(), os.getuid(), os.path.exists('a.ipynb'))"
+        assert client.execute(code).text == "True /project-dir/deep 1000 True\n"
+        (container,) = composed.left()
+        service, jupyterlab = composed.container, lab.container
+        assert len({container, service, jupyterlab}) == 3
+        sockets = {each: [mount["Source"] for mount in composed.engine.inspect(each)["Mounts"]
+                          if mount["Source"].endswith("docker.sock")]
+                   for each in (container, service, jupyterlab)}
+        assert [len(sockets[each]) for each in (container, service, jupyterlab)] == [0, 1, 0]
+        with Client(lab, kernel, protocol="legacy") as second:
+            second.execute("open('b.txt', 'w').close()")
+    assert {(project.root / "deep" / made).stat().st_uid for made in ("a.ipynb", "b.txt")} == {1000}
+    lab.ask("DELETE", f"kernels/{kernel}", 204)
+    wait_until(lambda: composed.left() == [], 30, "the kernel's container is removed")
+
+
+def test_kernels_outlive_jupyterlab_and_a_crash_of_the_service(composed):
+    """Also who is connected goes on, although the service is back on another port."""
+    composed.project("wine")
+    lab = composed.up_with_jupyterlab()
+    kernel = lab.ask("POST", "kernels", 201, {"name": "wine.bash"})["id"]
+    with Client(lab, kernel, protocol="legacy") as client:
+        client.execute("x=41")
+        composed.crash()
+        assert client.execute("echo $((x + 1))").text == "42\n"
+    lab.stop()
+    listed = composed.get("kernels").json()["kernels"]
+    assert [(k["id"], k["environment"], k["project"]) for k in listed] == [(kernel, "bash", "wine")]
+    assert composed.request("DELETE", f"/api/kernels/{kernel}").status_code == 204
+    wait_until(lambda: composed.left() == [], 30, "the kernel's container is removed")
+
+
+def test_image_has_no_more_than_it_needs(engine, images):  # noqa: F811
     """No compiler, no sources."""
-    listed = engine.docker("run", "--rm", "--network", "none", "--entrypoint", "sh", image, "-c",
+    listed = engine.docker("run", "--rm", "--network", "none", "--entrypoint", "sh", images.service, "-c",
                            "command -v cc make; ls /; segue version").splitlines()
     assert "usr" in listed and "src" not in listed and not any("/" in line for line in listed)
     assert listed[-1].startswith("segue ")

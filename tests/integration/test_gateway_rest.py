@@ -44,7 +44,8 @@ def gateway(new_gateway):
 def ask(gateway, method, path, status, body=None, **more):
     """The parsed answer (None: empty), which must have this status."""
     response = gateway.request(method, path, body, **more)
-    assert response.status_code == status, f"{method} {path}: {response.status_code} {response.text}\n{gateway.explain()}"
+    what = f"{method} {path}: {response.status_code} {response.text}"
+    assert response.status_code == status, f"{what}\n{gateway.explain()}"
     return response.json() if response.content else None
 
 
@@ -139,7 +140,7 @@ def test_version_me_and_status(gateway):
 def test_metrics_count_kernels(gateway):
     gateway.start_kernel()
     text = gateway.request("GET", "/metrics").text
-    assert 'segue_kernels{state="idle"} 1' in text
+    assert 'segue_interactive_kernels{state="idle"} 1' in text
 
 
 # --------------------------------------------------------------------------------------- kernelspecs
@@ -290,7 +291,7 @@ def test_an_unknown_kernelspec_names_the_others(gateway):
 def test_the_body_s_size_is_bounded(gateway):
     refused(gateway, "POST", "kernels", 413, {"env": {"OTHER": "x" * (1 << 20)}})
     environ = {f"VARIABLE_{i}": "x" * 1000 for i in range(500)}  # what old clients send
-    ask(gateway, "POST", "kernels", 201, {"name": "bash", "env": environ})
+    ask(gateway, "POST", "kernels", 201, {"env": environ})
 
 
 @pytest.mark.parametrize(("name", "says"), [
@@ -315,7 +316,7 @@ def test_clients_may_choose_the_id(gateway):
 
 def test_too_many_kernels_are_refused(new_gateway):
     gateway = new_gateway("--max-kernels", 3, "--max-kernels-per-user", 1).start()
-    ada, bob = ({"name": "bash", "env": {"KERNEL_USERNAME": name}} for name in ("ada", "bob"))
+    ada, bob = ({"env": {"KERNEL_USERNAME": name}} for name in ("ada", "bob"))
     first = ask(gateway, "POST", "kernels", 201, ada)["id"]
     for limit in (ada, ada):
         answer = ask(gateway, "POST", "kernels", 403, limit)
@@ -328,13 +329,13 @@ def test_too_many_kernels_are_refused(new_gateway):
 def test_many_at_once_all_start(new_gateway):
     gateway = new_gateway("--max-starting-kernels", 2).start()
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        kernels = list(pool.map(lambda _: gateway.start_kernel("bash"), range(6)))
+        kernels = list(pool.map(lambda _: gateway.start_kernel(), range(6)))
     assert {model["id"] for model in ask(gateway, "GET", "kernels", 200)} == set(kernels)
 
 
 def test_idle_kernels_are_culled(new_gateway):
     gateway = new_gateway("--cull-idle-timeout", 1, "--cull-interval", 1).start()
-    gateway.start_kernel("bash")
+    gateway.start_kernel()
     wait_until(lambda: gateway.kernels() == [], 30, "it is culled")
 
 
@@ -443,7 +444,7 @@ def shake(gateway, kernel, *, query="", **headers):
 
 @pytest.fixture
 def kernel(gateway):
-    return gateway.start_kernel("bash")
+    return gateway.start_kernel()
 
 
 def test_handshakes(gateway, kernel):
@@ -468,7 +469,7 @@ def test_refused_handshakes(gateway, kernel):
 
 def test_origins(new_gateway):
     gateway = new_gateway("--allow-origin", "https://lab.example.org").start()
-    kernel = gateway.start_kernel("bash")
+    kernel = gateway.start_kernel()
     for origin, status in ((f"http://127.0.0.1:{gateway.port}", 101), ("https://lab.example.org", 101),
                            ("https://lab.example.org.evil.org", 403), ("http://lab.example.org", 403), ("null", 403)):
         assert shake(gateway, kernel, Origin=origin).status == status, origin
@@ -482,13 +483,13 @@ def test_origins(new_gateway):
 
 
 def begin(gateway, path="a.ipynb", status=201, **more):
-    body = {"path": path, "type": "notebook", "name": "", "kernel": {"name": "bash"}, **more}
+    body = {"path": path, "type": "notebook", "name": "", "kernel": {"name": "python3"}, **more}
     return ask(gateway, "POST", "sessions", status, body)
 
 
 def test_a_session_s_life(gateway):
     session = begin(gateway, "wine/a.ipynb", name="A")
-    check_model(session["kernel"], name="bash")
+    check_model(session["kernel"], name="python3")
     assert {name: session[name] for name in ("path", "name", "type", "notebook")} == {
         "path": "wine/a.ipynb", "name": "A", "type": "notebook", "notebook": {"path": "wine/a.ipynb", "name": "A"}}
     assert begin(gateway, "wine/a.ipynb")["id"] == session["id"]
@@ -512,11 +513,11 @@ def test_a_session_of_a_kernel_that_is_there(gateway, kernel):
 
 def test_a_session_gets_another_kernel(gateway):
     session = begin(gateway)
-    changed = ask(gateway, "PATCH", f"sessions/{session['id']}", 200, {"kernel": {"name": "python3"}})
-    assert changed["kernel"]["name"] == "python3" and changed["id"] == session["id"]
+    changed = ask(gateway, "PATCH", f"sessions/{session['id']}", 200, {"kernel": {"name": "bash"}})
+    assert changed["kernel"]["name"] == "bash" and changed["id"] == session["id"]
     new = changed["kernel"]["id"]
     wait_until(lambda: [k["id"] for k in gateway.kernels()] == [new], 30, "the old kernel is gone")
-    other = gateway.start_kernel("bash")
+    other = gateway.start_kernel()
     ask(gateway, "PATCH", f"sessions/{session['id']}", 200, {"kernel": {"id": other}})
     wait_until(lambda: [k["id"] for k in gateway.kernels()] == [other], 30, "the old kernel is gone")
     answer = ask(gateway, "PATCH", f"sessions/{session['id']}", 501, {"kernel": {"id": UNKNOWN}})
@@ -558,7 +559,7 @@ def test_a_session_whose_kernel_cannot_start(gateway, kernel):
 
 
 def test_the_old_form_of_a_session(gateway):
-    session = ask(gateway, "POST", "sessions", 201, {"notebook": {"path": "a.ipynb"}, "kernel": {"name": "bash"}})
+    session = ask(gateway, "POST", "sessions", 201, {"notebook": {"path": "a.ipynb"}})
     assert (session["path"], session["type"]) == ("a.ipynb", "notebook")
 
 
@@ -617,7 +618,8 @@ def test_a_running_step_s_kernel(gateway, tmp_path):
 
 
 def test_a_step_s_kernel_can_be_interrupted(gateway):
-    run = post_run(gateway, gateway.project("p", Step("a", notebook(code("print('here', flush=True)\nimport time\ntime.sleep(600)")))))
+    cell = "print('here', flush=True)\nimport time\ntime.sleep(600)"
+    run = post_run(gateway, gateway.project("p", Step("a", notebook(code(cell)))))
     kernel = kernel_of_step(gateway)["id"]
     wait_until(lambda: (gateway.kernel(kernel) or {}).get("execution_state") == "busy", 30, "it runs")
 
@@ -630,7 +632,8 @@ def test_a_step_s_kernel_can_be_interrupted(gateway):
 
 
 def test_a_kept_kernel_can_be_let_go(gateway):
-    run = post_run(gateway, gateway.project("p", Step("a", notebook(code("x = 41\nraise SystemError(x)")))), keep_kernels=600)
+    project = gateway.project("p", Step("a", notebook(code("x = 41\nraise SystemError(x)"))))
+    run = post_run(gateway, project, keep_kernels=600)
     assert end_of(gateway, run)["status"] == "FAILURE"
     kernel = kernel_of_step(gateway)["id"]
     ask(gateway, "DELETE", f"kernels/{kernel}", 204)

@@ -335,6 +335,7 @@ def test_tour_of_lists(tour):
                   {"pipeline_uuid": run["pipeline_uuid"]}):
         tour.ask("listRuns", 200, query=query)
     tour.ask("getQueue", 200)
+    tour.ask("listKernels", 200)
     found = tour.ask("listEnvironments", 200, query={"project": "wine"}).json()["environments"]
     heavy = next(each for each in found if each["name"] == "heavy")
     assert heavy["env"] == ["OMP_NUM_THREADS"] and heavy["resources"]["cpus"] == 2

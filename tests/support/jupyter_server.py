@@ -30,6 +30,9 @@ class JupyterServer(Gateway):
                     "JUPYTER_DATA_DIR": str(self.root / "data"), "JUPYTER_RUNTIME_DIR": str(self.root / "runtime"),
                     "JUPYTERLAB_SETTINGS_DIR": str(self.root / "settings"),
                     "JUPYTERLAB_WORKSPACES_DIR": str(self.root / "workspaces"), "JUPYTER_PATH": ""}
+        settings = self.root / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+        settings.parent.mkdir(parents=True)
+        settings.write_text('{"fetchNews": "false"}')  # else it asks first
         self.port, self.token = free_port(), "browser"
         # The secret is in the environment: arguments are for everybody to read.
         self.env["JUPYTER_GATEWAY_AUTH_TOKEN"] = gateway_token
@@ -70,8 +73,7 @@ class JupyterServer(Gateway):
 
 
 class Between:
-    """A TCP proxy to a port that can cut what goes through it, at any moment. Where `kept` says how
-    many bytes of the answer, it cuts by itself then."""
+    """A TCP proxy to a port that can cut what goes through it, at any moment."""
 
     def __init__(self, port):
         self.target = port
@@ -101,10 +103,12 @@ class Between:
         self._listener.close()
 
     def cut(self):
-        """Every connection ends now; what was on its way is gone. New ones are let through."""
+        """Every connection ends now, for both sides; what was taken from one is still given to the
+        other, as it would be without anybody between. New ones are let through."""
         with self._lock:
             for one in list(self._pairs):
-                self._drop(one)
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_WR)
             self.cuts += 1
 
     def refuse(self, is_refusing=True):

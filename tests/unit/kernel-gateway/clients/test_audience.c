@@ -13,6 +13,7 @@
 #include "tests/unit/kernel-gateway/clients/guest.c"
 
 #include <limits.h>
+#include <malloc.h>
 
 struct world {
     char *directory;
@@ -480,6 +481,8 @@ static void a_session_has_one_connection(void **state)
     hears_end(world, &a, 1000, "replaced");
     guest_ask(&a, CHANNEL_SHELL, "old", "execute_request", "{}");
     guest_send(&a, GUEST_CLOSE, STR("\x03\xe8"));
+    auto_buf struct buf nothing = {0};
+    assert_int_equal(next_frame(world, &a, &nothing), 0);
     guest_leave(&a);
     guest_ask(&again, CHANNEL_SHELL, "new", "execute_request", "{}");
     until_asked(world, "new");
@@ -508,6 +511,7 @@ static void a_slow_client_reads_later(void **state)
         guest_read(&fast, SIZE_MAX);
         take_in_order(&fast, &fast_last);
     }
+    assert_true(mallinfo2().uordblks < 12 * MiB); /* what it does not read lies on the disk */
     while (slow_last < COUNT) {
         guest_read(&slow, 100000);
         take_in_order(&slow, &slow_last);

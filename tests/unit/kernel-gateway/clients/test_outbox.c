@@ -2,8 +2,8 @@
 
 #include "base/limits.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/socket.h>
@@ -183,6 +183,38 @@ static void shut_the_peer_sees_the_end(void **state)
     pair_close(&pair);
 }
 
+static void make_tcp_pair(int fds[2])
+{
+    auto_close int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fds[1], (struct sockaddr *)&address, len), 0);
+    fds[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    assert_true(fds[0] >= 0);
+}
+
+static void our_end_is_not_a_byte(void **state)
+{
+    (void)state;
+    struct pair pair;
+    char bytes[3];
+    make_tcp_pair(pair.fds);
+    outbox_init(&pair.outbox, pair.fds[0]);
+    outbox_put(&pair.outbox, STR("bye"));
+    outbox_flush(&pair.outbox);
+    assert_int_equal(recv(pair.fds[1], bytes, sizeof bytes, MSG_WAITALL), 3);
+    while (outbox_acknowledged(&pair.outbox) < 3)
+        continue;
+    outbox_shut(&pair.outbox);
+    for (int i = 0; i < 1000; i++) /* while the end is on its way, and afterwards */
+        assert_int_equal(outbox_acknowledged(&pair.outbox), 3);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +225,7 @@ int main(void)
         cmocka_unit_test(memory_is_given_back),
         cmocka_unit_test(a_broken_one_takes_nothing),
         cmocka_unit_test(shut_the_peer_sees_the_end),
+        cmocka_unit_test(our_end_is_not_a_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

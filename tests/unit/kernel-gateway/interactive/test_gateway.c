@@ -1077,10 +1077,14 @@ static void figures_say_how_it_goes(void **at)
         sched_yield();
     gateway_metrics(world->gateway, &text);
     static const char *const lines[] = {
-        "segue_kernels{state=\"idle\"} 1\n", "segue_kernels{state=\"dead\"} 0\n",
-        "segue_kernel_starts_total 2\n",     "segue_kernel_start_failures_total 1\n",
-        "segue_kernel_starts_waiting 0\n",   "segue_kernels_culled_total 0\n",
-        "segue_kernel_connections 0\n",      "# TYPE segue_kernels gauge\n",
+        "segue_interactive_kernels{state=\"idle\"} 1\n",
+        "segue_interactive_kernels{state=\"dead\"} 0\n",
+        "segue_kernel_starts_total 2\n",
+        "segue_kernel_start_failures_total 1\n",
+        "segue_kernel_starts_waiting 0\n",
+        "segue_kernels_culled_total 0\n",
+        "segue_kernel_connections 0\n",
+        "# TYPE segue_interactive_kernels gauge\n",
     };
     for (size_t i = 0; i < COUNT(lines); i++)
         if (!strstr(text.data, lines[i]))

@@ -500,6 +500,8 @@ static void is_dead_when_it_dies_again_and_again(void **state)
     hears(world, &guest, IDLE);
     runs_a_cell(world, &guest, "m8");
     until(world, KERNEL_ACTIVITY_IDLE, 7);
+    execute(&guest, "m9", "die"); /* what was before is forgiven */
+    until(world, KERNEL_ACTIVITY_IDLE, 8);
     guest_leave(&guest);
     shut_down(world);
 }
@@ -518,6 +520,8 @@ static void fails_to_start(void **state)
     command(world, "restart");
     until(world, KERNEL_ACTIVITY_RESTARTING, 0);
     until(world, KERNEL_ACTIVITY_DEAD, 0);
+    auto_free char *log = scratch_read(world->directory, "kernel.log");
+    assert_string_equal(log, DEAD_WORDS "\n" DEAD_WORDS "\n"); /* tried as often as asked for */
     shut_down(world);
 }
 
@@ -658,6 +662,21 @@ static void is_shut_down_before_it_was_started(void **state)
     assert_int_equal(world->news.starts, 0);
 }
 
+/* Both are there when it looks. */
+static void is_started_and_shut_down_at_once(void **state)
+{
+    struct world *world = *state;
+
+    begin(world, FAKE_KERNEL);
+    assert_true(hear_news(world));
+    kill(world->pid, SIGSTOP);
+    command(world, "start");
+    command(world, "shutdown");
+    kill(world->pid, SIGCONT);
+    until_gone(world);
+    assert_int_equal(world->news.starts, 0);
+}
+
 static void sigterm_is_a_shutdown(void **state)
 {
     struct world *world = *state;
@@ -739,6 +758,7 @@ int main(int argc, char **argv)
         TEST(is_shut_down_while_it_starts),
         TEST(is_restarted_while_it_starts),
         TEST(is_shut_down_before_it_was_started),
+        TEST(is_started_and_shut_down_at_once),
         TEST(sigterm_is_a_shutdown),
         TEST(bad_commands_are_ignored),
         TEST(without_a_task_there_is_no_keeper),
