@@ -35,7 +35,9 @@ void about_metrics(struct exchange *exchange, void *user)
     const struct service *service = user;
     auto_buf struct buf out = {0};
 
-    server_metrics(service->server, &out);
+    struct server *server = service->server;
+    if (server)
+        server_metrics(server, &out);
     engine_metrics(service->engine, &out);
     gateway_metrics(service->gateway, &out);
     streams_metrics(service->streams, &out);

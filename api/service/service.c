@@ -195,7 +195,11 @@ static int open_server(struct service *service, struct err *e)
         .route_count = service_route_count,
     };
 
-    return server_start(&service->server, &server_options, service, e);
+    struct server *server;
+    if (server_start(&server, &server_options, service, e) < 0)
+        return -1;
+    service->server = server;
+    return 0;
 }
 
 /* What steps in containers are given of our directories, the Docker engine has to find. */

@@ -235,6 +235,26 @@ def test_somebody_else_gets_what_nobody_heard(gateway):
     first.close()
 
 
+@pytest.mark.parametrize("agent", ["Tornado/6.6.1", "Mozilla/5.0"])
+def test_a_connection_that_never_says_a_word_takes_nothing_with_it(gateway, agent):
+    """When a browser comes, jupyter_server opens one that it never reads, and a moment later another
+    of the same session: what its system acknowledged for the first has reached nobody."""
+    kernel = gateway.start_kernel("python3")
+    with gateway.client(kernel) as first:
+        cell = first.send_execute(printing(200))
+        first.until(lambda m: m["header"]["msg_type"] == "execute_input")
+        first.hang_up()
+    heard = first.outcome(cell).text
+    gateway.wait_for_state(kernel, "idle")
+    headers = {"User-Agent": agent}
+    with gateway.open_socket(kernel, query="?session_id=page", headers=headers):
+        time.sleep(0.05)
+        with gateway.client(kernel, session="page", protocol="legacy", headers=headers) as second:
+            second.send("kernel_info_request", {})
+            second.until(is_end_of(cell))
+            assert heard + second.outcome(cell).text == lines(0, 200)
+
+
 def test_who_comes_first_hears_it_from_the_beginning(gateway):
     """Also what the kernel said while it started."""
     kernel = gateway.start_kernel("quick")

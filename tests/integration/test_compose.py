@@ -111,7 +111,8 @@ class Composed(Service):
         for step in steps:
             step.extra.setdefault("environment", "bash")
         project = super().project(name, *steps, **options)
-        project.write(".segue/environments.json", json.dumps({"bash": {**BASH, "kernelspec": "bash"}, "python": PYTHON}))
+        environments = {"bash": {**BASH, "kernelspec": "bash"}, "python": PYTHON}
+        project.write(".segue/environments.json", json.dumps(environments))
         return project
 
     def left(self):
@@ -308,6 +309,22 @@ def test_jupyterlab_runs_its_notebooks_in_containers_beside_it(composed):
             second.execute("open('b.txt', 'w').close()")
     assert {(project.root / "deep" / made).stat().st_uid for made in ("a.ipynb", "b.txt")} == {1000}
     lab.ask("DELETE", f"kernels/{kernel}", 204)
+    wait_until(lambda: composed.left() == [], 30, "the kernel's container is removed")
+
+
+def test_kernel_of_a_failed_step_is_looked_into_from_jupyterlab(composed):
+    """JupyterLab's own server lists the kernels that it knows: it is told the id."""
+    step = Step("a", notebook("x=41", "no-such-command"), kernel="bash")
+    lab = composed.up_with_jupyterlab()
+    run = composed.wait_for_run(composed.submit(composed.project("p", step), keep_kernels=600)["uuid"])
+    assert run["steps"][0]["failure"]["cause"] == "cell_error"
+    (kernel,) = composed.get("kernels").json()["kernels"]
+    assert (kernel["is_kept"], kernel["environment"]) == (True, "bash")
+    attached = lab.ask("POST", "kernels", 201, {"name": kernel["name"], "kernel_id": kernel["id"]})
+    assert attached["id"] == kernel["id"] and [k["id"] for k in lab.ask("GET", "kernels", 200)] == [kernel["id"]]
+    with Client(lab, kernel["id"], protocol="legacy") as client:
+        assert client.execute("echo $((x + 1))").text == "42\n"
+    lab.ask("DELETE", f"kernels/{kernel['id']}", 204)
     wait_until(lambda: composed.left() == [], 30, "the kernel's container is removed")
 
 

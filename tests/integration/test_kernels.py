@@ -181,7 +181,8 @@ def test_kernel_of_a_step_that_runs_is_the_steps(service, kernels, segue):
 
 def test_kernel_of_a_failed_step_is_kept(service, kernels, segue):
     """Over a kill -9 of the service too; and the run goes on and ends without it."""
-    project = service.project("p", failing(), Step("b", "echo b\n", path="b.sh"), Step("c", "echo c\n", "a", path="c.sh"))
+    others = Step("b", "echo b\n", path="b.sh"), Step("c", "echo c\n", "a", path="c.sh")
+    project = service.project("p", failing(), *others)
     run = failed_run(service, project)
     assert {s["title"]: s["status"] for s in run["steps"]} == {"a": "FAILURE", "b": "SUCCESS", "c": "ABORTED"}
     executed = service.get(f"runs/{run['uuid']}/steps/{project.steps['a'].uuid}/notebook").json()
@@ -233,7 +234,8 @@ def test_killed_between_the_last_line_and_its_being_read(service, kernels):
     wait_until(lambda: "step_finished" in journal.read_text(), 30, "the step has ended")
     service.start()
     run = service.wait_for_run(submitted)
-    assert (run["status"], run["steps"][0]["attempt"], run["steps"][0]["failure"]["cause"]) == ("FAILURE", 1, "cell_error")
+    (step,) = run["steps"]
+    assert (run["status"], step["attempt"], step["failure"]["cause"]) == ("FAILURE", 1, "cell_error")
     with Client(kernels, kernels.one(is_kept=True)["id"]) as client:
         assert client.execute("print(1)").text == "1\n"
     release_all(kernels)
@@ -336,7 +338,8 @@ def test_what_cannot_be_done(segue, words, code, said):
 
 
 def test_which_kernel_has_to_be_clear(kernels, segue):
-    names = [kernels.start_kernel("python3", env={"KERNEL_ID": f"0000000{n}-0000-4000-8000-000000000000"}) for n in (1, 2)]
+    ids = [f"0000000{n}-0000-4000-8000-000000000000" for n in (1, 2)]
+    names = [kernels.start_kernel("python3", env={"KERNEL_ID": each}) for each in ids]
     done = segue("kernels", "interrupt", "00000")
     assert done.code == 2 and f"may be kernel {names[0]} or {names[1]}" in done.stderr, done.stderr
     kernels.shut_all_down()
