@@ -242,7 +242,7 @@ def test_a_connection_that_never_says_a_word_takes_nothing_with_it(gateway, agen
     kernel = gateway.start_kernel("python3")
     with gateway.client(kernel) as first:
         cell = first.send_execute(printing(200))
-        first.until(lambda m: m["header"]["msg_type"] == "execute_input")
+        first.wait_for_text(cell, "\n50\n")
         first.hang_up()
     heard = first.outcome(cell).text
     gateway.wait_for_state(kernel, "idle")
