@@ -54,6 +54,10 @@
  * has not looked at it within a day never will. */
 #define LIMIT_KEEP_KERNELS_S 86400
 
+/* Kernels of failed steps that are kept at a time. A pipeline that fails every minute must not fill
+ * the machine with them. */
+#define LIMIT_KEPT_KERNELS 32u
+
 /* sun_path holds 108 bytes with its NUL; what Segue appends to a state path takes 37 at most. */
 #define LIMIT_STATE_PATH 70u
 

@@ -36,8 +36,8 @@ struct service {
     struct streams *streams;
     struct run_cache *run_cache;
     struct server *_Atomic server; /* NULL in the moment in which it begins to listen */
-    atomic_bool has_failed; /* the store cannot be written at present */
-    pthread_t stopper;      /* the thread that stops the server */
+    atomic_bool has_failed;        /* the store cannot be written at present */
+    pthread_t stopper;             /* the thread that stops the server */
     bool is_stopping;
     int stopped_fd; /* readable when it has */
 };

@@ -159,12 +159,26 @@ void janitor_free(struct janitor *janitor)
     free(janitor);
 }
 
-static bool has_mark(const struct job *jobs, const char *mark)
+/* The job about this mark, taken out of the list; NULL: there is none. */
+static struct job *take_marked(struct job **list, const char *mark)
 {
-    for (; jobs; jobs = jobs->next)
-        if (jobs->mark && strcmp(jobs->mark, mark) == 0)
-            return true;
-    return false;
+    for (; *list; list = &(*list)->next) {
+        struct job *job = *list;
+        if (job->mark && strcmp(job->mark, mark) == 0) {
+            *list = job->next;
+            return job;
+        }
+    }
+    return NULL;
+}
+
+/* An engine that loses its store finds the same marks again and again. */
+static void drop_same(struct janitor *janitor, const char *mark)
+{
+    struct job *same;
+
+    if ((same = take_marked(&janitor->jobs, mark)) || (same = take_marked(&janitor->later, mark)))
+        job_free(same);
 }
 
 static void add(struct janitor *janitor, struct job values)
@@ -173,12 +187,10 @@ static void add(struct janitor *janitor, struct job values)
 
     *job = values;
     pthread_mutex_lock(&janitor->mutex);
-    if (job->mark && (has_mark(janitor->jobs, job->mark) || has_mark(janitor->later, job->mark))) {
-        job_free(job); /* an engine that loses its store finds the same ones again and again */
-    } else {
-        push(&janitor->jobs, job);
-        pthread_cond_signal(&janitor->changed);
-    }
+    if (job->mark)
+        drop_same(janitor, job->mark);
+    push(&janitor->jobs, job);
+    pthread_cond_signal(&janitor->changed);
     pthread_mutex_unlock(&janitor->mutex);
 }
 
@@ -187,6 +199,23 @@ void janitor_clean(struct janitor *janitor, const struct state *state, const cha
     add(janitor, (struct job){.kind = JOB_CLEAN,
                               .path = state_socket_dir(state, mark),
                               .mark = mem_strdup(mark)});
+}
+
+static uint32_t count_marks(const struct job *jobs)
+{
+    uint32_t count = 0;
+
+    for (; jobs; jobs = jobs->next)
+        count += jobs->mark != NULL;
+    return count;
+}
+
+uint32_t janitor_marks(struct janitor *janitor)
+{
+    pthread_mutex_lock(&janitor->mutex);
+    uint32_t count = count_marks(janitor->jobs) + count_marks(janitor->later);
+    pthread_mutex_unlock(&janitor->mutex);
+    return count;
 }
 
 void janitor_clean_others(struct janitor *janitor, const struct state *state)

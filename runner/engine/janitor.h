@@ -22,6 +22,9 @@ void janitor_free(struct janitor *janitor); /* waits for what is in hand; NULL i
  * that lives, with a kernel that was kept, is looked at again until it is gone. Twice is fine. */
 void janitor_clean(struct janitor *janitor, const struct state *state, const char *mark);
 
+/* How many marks are looked after at present. */
+uint32_t janitor_marks(struct janitor *janitor);
+
 /* What engines of other state directories below the root left behind. */
 void janitor_clean_others(struct janitor *janitor, const struct state *state);
 

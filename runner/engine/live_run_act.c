@@ -1,6 +1,8 @@
 /* Deciding what follows, within the engine's transaction, and doing it, after the commit. */
+#include "base/limits.h"
 #include "base/mem.h"
 #include "kernel-gateway/keeper_handle.h"
+#include "runner/engine/janitor.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/task_make.h"
 
@@ -156,6 +158,8 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
         return -1;
     if (task_make(&task, &source, attempt->step, attempt->number, attempt->mark, e) < 0)
         return -1;
+    if (world->janitor && janitor_marks(world->janitor) >= LIMIT_KEPT_KERNELS)
+        task.keep_kernel_s = 0; /* those that there are hold enough */
     int result = start_task(attempt, &task, e);
     task_clear(&task);
     return result;

@@ -151,8 +151,9 @@ def test_kills_of_everything(new_service):
         what = choice(["daemon", "nursery", "keeper", "kernel", "keeper", "kernel"])
         if what == "daemon":
             campaign.kill()
-        elif what == "nursery" and (pid := service.nursery()):
-            kill_quietly(pid)
+        elif what == "nursery" and (nurseries := service.nurseries()):
+            for pid in nurseries:
+                kill_quietly(pid)
         elif what == "keeper" and (keepers := service.keepers()):
             pid = choice(keepers)
             if hurt := step_of_keeper(service, pid):

@@ -65,6 +65,7 @@ class Page:
 
     def close(self):
         """As a user closes a tab; nothing is saved that was not saved."""
+        self.page.goto("about:blank")
         self.page.close(run_before_unload=False)
 
     def open(self, path, *states):

@@ -274,11 +274,12 @@ class Service:
         """All that it started, and itself: {pid: command line}."""
         return processes_below(self.root)
 
-    def nursery(self):
-        """The pid of the daemon's nursery; None: it was killed and nothing has begun since."""
+    def nurseries(self):
+        """The pids of the daemon's nurseries, of steps and of notebooks' kernels; one that was killed
+        is missing until something begins there."""
         mine = [pid for pid in processes_below(self.root) if is_child(pid, self.process.pid)]
-        assert len(mine) <= 1, f"children of the daemon: {mine}"
-        return mine[0] if mine else None
+        assert len(mine) <= 2, f"children of the daemon: {mine}"
+        return mine
 
     # ------------------------------------------------------------------------------------------ log
 

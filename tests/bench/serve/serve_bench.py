@@ -294,10 +294,10 @@ def idle(bench):
         time.sleep(3)  # what is measured is doing nothing
         spent = cpu_seconds(service.pid) - cpu
         memory = memory_of(service.pid)
-        both = memory["Pss"] + memory_of(service.nursery())["Pss"]
+        both = memory["Pss"] + sum(memory_of(pid)["Pss"] for pid in service.nurseries())
     bench.row("idle: resident memory", memory["Rss"], "kB")
     bench.row("idle: private memory", memory["Private"], "kB")
-    bench.row("idle: proportional, with its nursery", both, "kB")
+    bench.row("idle: proportional, with its nurseries", both, "kB")
     bench.row("idle: processor time in 3 s", spent * 1000, "ms", aim=10)
 
 

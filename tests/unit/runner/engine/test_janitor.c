@@ -199,9 +199,15 @@ static void what_a_living_keeper_holds_is_left_to_it(void **at)
     struct pollfd fd = {child.pidfd, POLLIN, 0};
     assert_int_equal(poll(&fd, 1, 0), 0);
     assert_true(fs_exists(sockets));
+    assert_int_equal(janitor_marks(world->janitor), 1); /* it is looked after */
+    janitor_clean(world->janitor, &world->state, mark);
+    wait_for_all(world);
+    assert_int_equal(janitor_marks(world->janitor), 1); /* once */
     close(lock_fd);
     janitor_clean(world->janitor, &world->state, mark);
     check_ended(&child);
+    wait_for_all(world);
+    assert_int_equal(janitor_marks(world->janitor), 0);
 }
 
 /* Nothing leads from it to an attempt: it was being made, or removed. */

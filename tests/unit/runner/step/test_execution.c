@@ -370,6 +370,8 @@ static void all_but_ok_is_an_error(void **state)
         assert_int_equal(idle(fixture), EXECUTION_HALF);
         assert_int_equal(reply(fixture, replies[i]), EXECUTION_OVER);
         assert_true(fixture->execution.is_error);
+        assert_int_equal(fixture->execution.is_aborted,
+                         strcmp(replies[i], "{\"status\":\"aborted\"}") == 0);
         assert_int_equal(fixture->execution.count, -1);
         assert_error(&fixture->execution, "", "");
     }

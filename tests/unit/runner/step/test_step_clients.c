@@ -177,6 +177,26 @@ static void a_visitor_hears_the_cells_and_the_end(void **state)
     step_keeper_clear(&keeper);
 }
 
+/* What is said before the kernel is ready is heard when it is. */
+static void a_visitor_may_come_before_the_kernel(void **state)
+{
+    static const struct cell cells[] = {{"up\nawait", NULL}, {"two", NULL}, {0}};
+    struct step_keeper keeper;
+    struct visitor visitor;
+
+    (void)state;
+    init(&keeper, cells, FAKE_KERNEL);
+    step_keeper_start(&keeper);
+    come(&visitor, &keeper);
+    executes(&visitor, "mine");
+    hears(&visitor, "stream", "up");
+    hears(&visitor, "stream", "mine");
+    is_sent_off(&visitor);
+    check_out(&keeper, "SUCCESS", "", "up\ntwo\n");
+    leave(&visitor);
+    step_keeper_clear(&keeper);
+}
+
 /* Two of them, the second one leaves in the middle. */
 static void what_visitors_execute_is_not_the_steps(void **state)
 {
@@ -470,6 +490,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_visitor_hears_the_cells_and_the_end),
+        cmocka_unit_test(a_visitor_may_come_before_the_kernel),
         cmocka_unit_test(what_visitors_execute_is_not_the_steps),
         cmocka_unit_test(a_visitor_is_asked_for_the_input_of_their_own),
         cmocka_unit_test(a_visitors_mistake_is_not_the_steps),
