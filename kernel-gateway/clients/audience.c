@@ -23,7 +23,7 @@
 
 struct member {
     struct audience *audience;
-    struct listener *client;
+    struct listener *listener;
     struct session *session; /* NULL: it was refused or replaced, and is being closed */
 };
 
@@ -50,10 +50,11 @@ struct audience {
 
 static bool pump(struct member *member)
 {
-    bool is_more = listener_pump(member->client);
+    bool is_more = listener_pump(member->listener);
 
     if (member->session)
-        sessions_heard(&member->audience->sessions, member->session, listener_got(member->client));
+        sessions_heard(&member->audience->sessions, member->session,
+                       listener_got(member->listener));
     return is_more;
 }
 
@@ -161,7 +162,7 @@ void audience_hold(struct audience *audience, bool is_held)
 {
     audience->is_held = is_held;
     for (size_t i = 0; i < audience->member_count; i++)
-        listener_hold(audience->members[i]->client, is_held);
+        listener_hold(audience->members[i]->listener, is_held);
 }
 
 /* --- coming and going --- */
@@ -169,7 +170,8 @@ void audience_hold(struct audience *audience, bool is_held)
 static void look(struct member *member)
 {
     if (member->session)
-        sessions_heard(&member->audience->sessions, member->session, listener_look(member->client));
+        sessions_heard(&member->audience->sessions, member->session,
+                       listener_look(member->listener));
 }
 
 static void remove_member(struct member *member)
@@ -179,7 +181,7 @@ static void remove_member(struct member *member)
     for (size_t i = 0; i < audience->member_count; i++)
         if (audience->members[i] == member)
             audience->members[i] = audience->members[--audience->member_count];
-    listener_free(member->client);
+    listener_free(member->listener);
     free(member);
 }
 
@@ -198,7 +200,7 @@ static void on_closed(void *user)
         audience->events.changed(audience->user);
 }
 
-static void open_client(struct member *member, const struct admission *admission, int take_fd)
+static void open_listener(struct member *member, const struct admission *admission, int take_fd)
 {
     static const struct listener_events events = {
         .request = on_request, .progress = on_progress, .closed = on_closed};
@@ -209,7 +211,7 @@ static void open_client(struct member *member, const struct admission *admission
     if (session)
         share = (struct listener_share){
             .session = session->number, .all_before = session->since, .from = session->got + 1};
-    member->client =
+    member->listener =
         listener_open(audience->loop, audience->log, admission, take_fd, &share, &events, member);
     audience->members[audience->member_count++] = member;
 }
@@ -233,7 +235,7 @@ static struct session *enter(struct audience *audience, const char *id)
         look(audience->members[i]);
     if (before) {
         before->session = NULL;
-        listener_close(before->client, WEBSOCKET_NORMAL, "replaced by another connection");
+        listener_close(before->listener, WEBSOCKET_NORMAL, "replaced by another connection");
         return session;
     }
     if (audience->sessions.connected == SESSIONS_CONNECTED_MAX)
@@ -254,13 +256,14 @@ void audience_admit(struct audience *audience, const struct admission *admission
     *member = (struct member){.audience = audience};
     if (audience->farewell == 0)
         member->session = enter(audience, admission->session);
-    open_client(member, admission, take_fd);
+    open_listener(member, admission, take_fd);
     if (audience->farewell != 0)
-        listener_close(member->client, audience->farewell, audience->reason);
+        listener_close(member->listener, audience->farewell, audience->reason);
     else if (!member->session)
-        listener_close(member->client, WEBSOCKET_TRY_LATER, "this kernel has too many connections");
+        listener_close(member->listener, WEBSOCKET_TRY_LATER,
+                       "this kernel has too many connections");
     else
-        listener_hold(member->client, audience->is_held);
+        listener_hold(member->listener, audience->is_held);
     on_progress(member);
 }
 
@@ -271,7 +274,7 @@ static void dismiss_the_slow(void *user)
     struct audience *audience = user;
 
     for (size_t i = 0; i < audience->member_count; i++)
-        listener_close(audience->members[i]->client, audience->farewell, audience->reason);
+        listener_close(audience->members[i]->listener, audience->farewell, audience->reason);
 }
 
 void audience_dismiss(struct audience *audience, enum websocket_code code, const char *reason)
@@ -279,7 +282,7 @@ void audience_dismiss(struct audience *audience, enum websocket_code code, const
     audience->farewell = code;
     snprintf(audience->reason, sizeof audience->reason, "%s", reason);
     for (size_t i = 0; i < audience->member_count; i++)
-        listener_dismiss(audience->members[i]->client, code, reason);
+        listener_dismiss(audience->members[i]->listener, code, reason);
     loop_arm_in(audience->dismissal, DISMISS_MS);
     pump_all(audience);
 }

@@ -66,100 +66,100 @@ struct listener {
 
 /* --- how far it has got --- */
 
-static void add_flight(struct listener *client, uint64_t number, uint64_t end)
+static void add_flight(struct listener *listener, uint64_t number, uint64_t end)
 {
-    size_t behind = client->first_flight + client->flight_count;
+    size_t behind = listener->first_flight + listener->flight_count;
 
-    if (behind == client->flight_capacity && client->first_flight > client->flight_count) {
-        memcpy(client->flights, client->flights + client->first_flight,
-               client->flight_count * sizeof *client->flights);
-        client->first_flight = 0;
-        behind = client->flight_count;
+    if (behind == listener->flight_capacity && listener->first_flight > listener->flight_count) {
+        memcpy(listener->flights, listener->flights + listener->first_flight,
+               listener->flight_count * sizeof *listener->flights);
+        listener->first_flight = 0;
+        behind = listener->flight_count;
     }
-    mem_grow(client->flights, behind, client->flight_capacity);
-    client->flights[behind] = (struct flight){.number = number, .end = end};
-    client->flight_count++;
+    mem_grow(listener->flights, behind, listener->flight_capacity);
+    listener->flights[behind] = (struct flight){.number = number, .end = end};
+    listener->flight_count++;
 }
 
-static void land(struct listener *client)
+static void land(struct listener *listener)
 {
-    uint64_t arrived = websocket_acknowledged(client->socket);
+    uint64_t arrived = websocket_acknowledged(listener->socket);
 
-    while (client->flight_count > 0 && client->flights[client->first_flight].end <= arrived) {
-        client->first_flight++;
-        client->flight_count--;
+    while (listener->flight_count > 0 && listener->flights[listener->first_flight].end <= arrived) {
+        listener->first_flight++;
+        listener->flight_count--;
     }
-    if (client->flight_count == 0)
-        client->first_flight = 0;
+    if (listener->flight_count == 0)
+        listener->first_flight = 0;
 }
 
-static uint64_t last_read(const struct listener *client)
+static uint64_t last_read(const struct listener *listener)
 {
-    return client->cursor.number - 1;
+    return listener->cursor.number - 1;
 }
 
-uint64_t listener_got(const struct listener *client)
+uint64_t listener_got(const struct listener *listener)
 {
-    if (client->is_behind_proxy)
-        return client->answered;
+    if (listener->is_behind_proxy)
+        return listener->answered;
     /* What was passed over, it needs not. */
-    return client->flight_count > 0 ? client->flights[client->first_flight].number - 1
-                                    : last_read(client);
+    return listener->flight_count > 0 ? listener->flights[listener->first_flight].number - 1
+                                      : last_read(listener);
 }
 
-uint64_t listener_look(struct listener *client)
+uint64_t listener_look(struct listener *listener)
 {
-    land(client);
-    return listener_got(client);
+    land(listener);
+    return listener_got(listener);
 }
 
-static bool is_worth_a_look(const struct listener *client)
+static bool is_worth_a_look(const struct listener *listener)
 {
-    if (client->flight_count == 0)
+    if (listener->flight_count == 0)
         return false;
-    const struct flight *first = &client->flights[client->first_flight];
-    return client->flight_count >= LOOK_MESSAGES ||
-           first[client->flight_count - 1].end - first->end >= LOOK_BYTES;
+    const struct flight *first = &listener->flights[listener->first_flight];
+    return listener->flight_count >= LOOK_MESSAGES ||
+           first[listener->flight_count - 1].end - first->end >= LOOK_BYTES;
 }
 
 /* Asks a client behind a proxy how far it is, unless it was asked already. */
-static void ask(struct listener *client)
+static void ask(struct listener *listener)
 {
-    if (client->is_pinged || client->is_deaf || client->answered == last_read(client))
+    if (listener->is_pinged || listener->is_deaf || listener->answered == last_read(listener))
         return;
-    if (!client->has_sent_since_ping) { /* there was nothing for it */
-        client->answered = last_read(client);
+    if (!listener->has_sent_since_ping) { /* there was nothing for it */
+        listener->answered = last_read(listener);
         return;
     }
-    client->is_pinged = true;
-    client->has_sent_since_ping = false;
-    websocket_ping(client->socket, last_read(client));
+    listener->is_pinged = true;
+    listener->has_sent_since_ping = false;
+    websocket_ping(listener->socket, last_read(listener));
 }
 
 static void on_pong(void *user, uint64_t mark)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
-    if (!client->is_pinged || mark < client->answered || mark > last_read(client))
+    if (!listener->is_pinged || mark < listener->answered || mark > last_read(listener))
         return; /* it makes them up */
-    client->is_pinged = false;
-    client->answered = mark;
-    ask(client);
-    client->events.progress(client->user);
+    listener->is_pinged = false;
+    listener->answered = mark;
+    ask(listener);
+    listener->events.progress(listener->user);
 }
 
 /* --- down --- */
 
 static void send_frame(void *user, bool is_text, struct str data)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
-    websocket_send(client->socket, is_text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, data);
+    websocket_send(listener->socket, is_text ? WEBSOCKET_TEXT : WEBSOCKET_BINARY, data);
 }
 
 /* That something is missing is said where it is missing: with the parent of what comes next, so
  * that it is seen in the cell whose output it was. */
-static void tell_missing(struct listener *client, struct str next)
+static void tell_missing(struct listener *listener, struct str next)
 {
     auto_client_message struct client_message message = {0};
     auto_buf struct buf header = {0}, content = {0}, v1 = {0};
@@ -171,7 +171,7 @@ static void tell_missing(struct listener *client, struct str next)
     snprintf(text, sizeof text,
              "[segue] %" PRIu64 " messages were dropped here: nobody was connected, or this client "
              "was too slow, and only the newest are kept\n",
-             client->missing);
+             listener->missing);
     buf_putc(&content, '{');
     json_put_member(&content, "name", "stderr");
     json_put_member(&content, "text", text);
@@ -183,84 +183,84 @@ static void tell_missing(struct listener *client, struct str next)
         [WIRE_CONTENT] = {content.data, content.len},
     };
     client_encode_v1(&v1, CHANNEL_IOPUB, parts, NULL, 0);
-    client_put(&client->form, (struct str){v1.data, v1.len}, send_frame, client);
-    client->missing = 0;
+    client_put(&listener->form, (struct str){v1.data, v1.len}, send_frame, listener);
+    listener->missing = 0;
 }
 
-static bool is_for(const struct listener *client, const struct log_entry *entry)
+static bool is_for(const struct listener *listener, const struct log_entry *entry)
 {
-    return entry->tag == 0 || entry->tag == client->share.session ||
-           entry->number < client->share.all_before;
+    return entry->tag == 0 || entry->tag == listener->share.session ||
+           entry->number < listener->share.all_before;
 }
 
-static void send_entry(struct listener *client, const struct log_entry *entry)
+static void send_entry(struct listener *listener, const struct log_entry *entry)
 {
-    uint64_t before = websocket_queued(client->socket);
+    uint64_t before = websocket_queued(listener->socket);
 
-    if (client->missing > 0)
-        tell_missing(client, entry->data);
-    client_put(&client->form, entry->data, send_frame, client);
-    client->has_sent_since_ping = true;
-    uint64_t end = websocket_queued(client->socket);
-    client->is_deaf = end == before;
-    if (!client->is_behind_proxy)
-        add_flight(client, entry->number, client->is_deaf ? UINT64_MAX : end);
+    if (listener->missing > 0)
+        tell_missing(listener, entry->data);
+    client_put(&listener->form, entry->data, send_frame, listener);
+    listener->has_sent_since_ping = true;
+    uint64_t end = websocket_queued(listener->socket);
+    listener->is_deaf = end == before;
+    if (!listener->is_behind_proxy)
+        add_flight(listener, entry->number, listener->is_deaf ? UINT64_MAX : end);
 }
 
 /* False: there is nothing to read. */
-static bool read_one(struct listener *client)
+static bool read_one(struct listener *listener)
 {
     const struct log_entry *entry;
     uint64_t missing;
 
-    switch (message_log_read(client->log, &client->cursor, &entry, &missing)) {
+    switch (message_log_read(listener->log, &listener->cursor, &entry, &missing)) {
     case LOG_NOTHING:
         return false;
     case LOG_GAP:
-        client->missing += missing;
+        listener->missing += missing;
         return true;
     case LOG_ENTRY:
         break;
     }
-    if (is_for(client, entry))
-        send_entry(client, entry);
-    message_log_put(client->log, entry);
+    if (is_for(listener, entry))
+        send_entry(listener, entry);
+    message_log_put(listener->log, entry);
     return true;
 }
 
-bool listener_pump(struct listener *client)
+bool listener_pump(struct listener *listener)
 {
-    uint64_t begin = websocket_queued(client->socket);
+    uint64_t begin = websocket_queued(listener->socket);
     bool is_over = false, is_at_end = false;
 
-    if (client->is_closing && client->farewell == 0)
+    if (listener->is_closing && listener->farewell == 0)
         return false;
     for (int i = 0; !is_over && !is_at_end; i++) {
-        if (client->is_deaf || !websocket_has_room(client->socket))
+        if (listener->is_deaf || !websocket_has_room(listener->socket))
             break;
-        is_over = i == TURN_MESSAGES || websocket_queued(client->socket) - begin >= TURN_BYTES;
-        is_at_end = !is_over && !read_one(client);
+        is_over = i == TURN_MESSAGES || websocket_queued(listener->socket) - begin >= TURN_BYTES;
+        is_at_end = !is_over && !read_one(listener);
     }
-    if (is_worth_a_look(client))
-        land(client);
-    if (client->is_behind_proxy)
-        ask(client);
-    if (is_at_end && client->farewell != 0)
-        listener_close(client, client->farewell, client->reason);
+    if (is_worth_a_look(listener))
+        land(listener);
+    if (listener->is_behind_proxy)
+        ask(listener);
+    if (is_at_end && listener->farewell != 0)
+        listener_close(listener, listener->farewell, listener->reason);
     return is_over;
 }
 
 static void on_room(void *user)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
-    land(client);
-    client->events.progress(client->user);
+    land(listener);
+    listener->events.progress(listener->user);
 }
 
 /* --- up --- */
 
-static void refuse(struct listener *client, const char *what, const char *why)
+static void refuse(struct listener *listener, const char *what, const char *why)
 {
     char reason[REASON_MAX + 1];
 
@@ -268,7 +268,7 @@ static void refuse(struct listener *client, const char *what, const char *why)
     for (char *at = reason; *at; at++) /* cut anywhere it must still be UTF-8 */
         if ((unsigned char)*at < ' ' || (unsigned char)*at > '~')
             *at = '?';
-    listener_close(client, WEBSOCKET_BAD_DATA, reason);
+    listener_close(listener, WEBSOCKET_BAD_DATA, reason);
 }
 
 static void request_clear(struct listener_request *request)
@@ -292,7 +292,7 @@ static int read_header(struct listener_request *request, struct str text, struct
     return 0;
 }
 
-static int pass_on(struct listener *client, const struct client_message *message)
+static int pass_on(struct listener *listener, const struct client_message *message)
 {
     __attribute__((cleanup(request_clear))) struct listener_request request = {
         .channel = message->channel,
@@ -306,10 +306,10 @@ static int pass_on(struct listener *client, const struct client_message *message
     struct err e;
 
     if (read_header(&request, message->parts[WIRE_HEADER], &e) < 0) {
-        refuse(client, "a message's header cannot be read", e.text);
+        refuse(listener, "a message's header cannot be read", e.text);
         return 0;
     }
-    if (client->events.request(client->user, &request, &e) == 0)
+    if (listener->events.request(listener->user, &request, &e) == 0)
         return 0;
     if (e.code == ERR_LIMIT)
         return -1;
@@ -317,94 +317,95 @@ static int pass_on(struct listener *client, const struct client_message *message
 }
 
 /* -1: the kernel does not take it now. */
-static int offer(struct listener *client, enum websocket_kind kind, struct str data)
+static int offer(struct listener *listener, enum websocket_kind kind, struct str data)
 {
     auto_client_message struct client_message message = {0};
     struct err e;
 
-    if (client_decode(&message, client->form.protocol, data, kind == WEBSOCKET_TEXT, &e) == 0)
-        return pass_on(client, &message);
+    if (client_decode(&message, listener->form.protocol, data, kind == WEBSOCKET_TEXT, &e) == 0)
+        return pass_on(listener, &message);
     if (e.code != ERR_NOT_FOUND) /* other channels are nobody's, as with other gateways */
-        refuse(client, "this is no message", e.text);
+        refuse(listener, "this is no message", e.text);
     return 0;
 }
 
-static void update_pause(struct listener *client)
+static void update_pause(struct listener *listener)
 {
-    websocket_pause(client->socket, client->is_held || client->has_kept);
+    websocket_pause(listener->socket, listener->is_held || listener->has_kept);
 }
 
 static void on_message(void *user, enum websocket_kind kind, struct str data)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
-    assert(!client->has_kept);
-    if (client->is_closing || offer(client, kind, data) == 0)
+    assert(!listener->has_kept);
+    if (listener->is_closing || offer(listener, kind, data) == 0)
         return;
-    client->has_kept = true;
-    client->kept_kind = kind;
-    buf_put(&client->kept, data.text, data.len);
-    update_pause(client);
-    loop_arm_in(client->retry, RETRY_MS);
+    listener->has_kept = true;
+    listener->kept_kind = kind;
+    buf_put(&listener->kept, data.text, data.len);
+    update_pause(listener);
+    loop_arm_in(listener->retry, RETRY_MS);
 }
 
 static void on_retry(void *user)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
-    if (client->is_held || client->is_closing)
+    if (listener->is_held || listener->is_closing)
         return;
-    if (offer(client, client->kept_kind, (struct str){client->kept.data, client->kept.len}) < 0) {
-        loop_arm_in(client->retry, RETRY_MS);
+    if (offer(listener, listener->kept_kind,
+              (struct str){listener->kept.data, listener->kept.len}) < 0) {
+        loop_arm_in(listener->retry, RETRY_MS);
         return;
     }
-    client->has_kept = false;
-    buf_clear(&client->kept);
-    update_pause(client);
+    listener->has_kept = false;
+    buf_clear(&listener->kept);
+    update_pause(listener);
 }
 
-void listener_hold(struct listener *client, bool is_held)
+void listener_hold(struct listener *listener, bool is_held)
 {
-    client->is_held = is_held;
-    if (client->is_closing)
+    listener->is_held = is_held;
+    if (listener->is_closing)
         return;
-    update_pause(client);
-    if (!is_held && client->has_kept)
-        loop_arm_in(client->retry, 0);
+    update_pause(listener);
+    if (!is_held && listener->has_kept)
+        loop_arm_in(listener->retry, 0);
 }
 
 /* --- life --- */
 
 /* Unpaused, or the peer's answer to the close would not be read. */
-static void stop_hearing(struct listener *client)
+static void stop_hearing(struct listener *listener)
 {
-    client->is_closing = true;
-    websocket_pause(client->socket, false);
+    listener->is_closing = true;
+    websocket_pause(listener->socket, false);
 }
 
-void listener_close(struct listener *client, enum websocket_code code, const char *reason)
+void listener_close(struct listener *listener, enum websocket_code code, const char *reason)
 {
-    stop_hearing(client);
-    client->farewell = 0;
-    websocket_close(client->socket, code, reason);
+    stop_hearing(listener);
+    listener->farewell = 0;
+    websocket_close(listener->socket, code, reason);
 }
 
-void listener_dismiss(struct listener *client, enum websocket_code code, const char *reason)
+void listener_dismiss(struct listener *listener, enum websocket_code code, const char *reason)
 {
-    if (client->is_closing)
+    if (listener->is_closing)
         return;
-    stop_hearing(client);
-    client->farewell = code;
-    snprintf(client->reason, sizeof client->reason, "%s", reason);
+    stop_hearing(listener);
+    listener->farewell = code;
+    snprintf(listener->reason, sizeof listener->reason, "%s", reason);
 }
 
 static void on_closed(void *user, unsigned code)
 {
-    struct listener *client = user;
+    struct listener *listener = user;
 
     (void)code;
-    land(client);
-    client->events.closed(client->user);
+    land(listener);
+    listener->events.closed(listener->user);
 }
 
 struct listener *listener_open(struct loop *loop, struct message_log *log,
@@ -414,9 +415,9 @@ struct listener *listener_open(struct loop *loop, struct message_log *log,
 {
     static const struct websocket_events socket_events = {
         .message = on_message, .room = on_room, .pong = on_pong, .closed = on_closed};
-    struct listener *client = mem_zalloc(sizeof *client);
+    struct listener *listener = mem_zalloc(sizeof *listener);
 
-    *client = (struct listener){
+    *listener = (struct listener){
         .log = log,
         .form = admission->form,
         .share = *share,
@@ -425,21 +426,21 @@ struct listener *listener_open(struct loop *loop, struct message_log *log,
         .is_behind_proxy = admission->is_behind_proxy,
         .answered = share->from - 1,
     };
-    log_cursor_set(&client->cursor, share->from);
-    client->retry = loop_add_timer(loop, on_retry, client);
-    client->socket = websocket_open(
+    log_cursor_set(&listener->cursor, share->from);
+    listener->retry = loop_add_timer(loop, on_retry, listener);
+    listener->socket = websocket_open(
         loop, take_fd, (struct str){admission->read_ahead.data, admission->read_ahead.len},
-        &(struct websocket_options){0}, &socket_events, client);
-    return client;
+        &(struct websocket_options){0}, &socket_events, listener);
+    return listener;
 }
 
-void listener_free(struct listener *client)
+void listener_free(struct listener *listener)
 {
-    if (!client)
+    if (!listener)
         return;
-    websocket_free(client->socket);
-    loop_remove(client->retry);
-    buf_clear(&client->kept);
-    free(client->flights);
-    free(client);
+    websocket_free(listener->socket);
+    loop_remove(listener->retry);
+    buf_clear(&listener->kept);
+    free(listener->flights);
+    free(listener);
 }

@@ -48,21 +48,21 @@ struct listener *listener_open(struct loop *loop, struct message_log *log,
                                const struct admission *admission, int take_fd,
                                const struct listener_share *share,
                                const struct listener_events *events, void *user);
-void listener_free(struct listener *client); /* NULL is allowed */
+void listener_free(struct listener *listener); /* NULL is allowed */
 
 /* Sends what there is to read, as far as there is room. True: there is more, and room for it, but
  * it is the others' turn. */
-bool listener_pump(struct listener *client);
+bool listener_pump(struct listener *listener);
 
 /* It has got everything up to this message, as far as is known yet. */
-uint64_t listener_got(const struct listener *client);
-uint64_t listener_look(struct listener *client); /* the same, after a look at its TCP */
+uint64_t listener_got(const struct listener *listener);
+uint64_t listener_look(struct listener *listener); /* the same, after a look at its TCP */
 
-void listener_hold(struct listener *client, bool is_held); /* nothing that it sends is read */
+void listener_hold(struct listener *listener, bool is_held); /* nothing that it sends is read */
 
 /* Once listener_pump has sent what it has still to read, or at once. Nothing that it sends counts
  * any more. */
-void listener_dismiss(struct listener *client, enum websocket_code code, const char *reason);
-void listener_close(struct listener *client, enum websocket_code code, const char *reason);
+void listener_dismiss(struct listener *listener, enum websocket_code code, const char *reason);
+void listener_close(struct listener *listener, enum websocket_code code, const char *reason);
 
 #endif

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -200,7 +201,8 @@ def test_the_limit_of_what_is_kept_is_told(gateway):
     breaks = gaps(numbers)
     assert len(breaks) == 1, breaks
     missing = (breaks[0][1] - breaks[0][0] - 1) // 8000
-    assert str(missing) in notices[0]["text"], (missing, notices)
+    told = int(re.search(r"\d+", notices[0]["text"]).group())
+    assert missing <= told <= missing + 100  # it may have read more than was known of it
     assert client.execute("lines 0 2").text == "0\n1\n"
     client.close()
 
