@@ -40,7 +40,9 @@ LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-neede
 LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
 
 MAINS   := api/main.c
-FOLDERS := base kernel-gateway kernel-gateway/clients kernel-gateway/interactive runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
+FOLDERS := base \
+           kernel-gateway/launch kernel-gateway kernel-gateway/keeper kernel-gateway/clients kernel-gateway/interactive \
+           runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
            api/server api/jupyter api/service api/commands api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
@@ -193,10 +195,10 @@ $(B)/quick_kernel: tests/fakes/quick_kernel.c | build/packages/build
 	@echo "link    $@"
 	$(Q)$(CC) $(CSTD) $(WARN) -O2 -g -o $@ $< -lzmq -lcrypto
 docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine ## tests in a Docker engine of their own
-	@$(MAKE) -j$(JOBS) $(B)/segue $(B)/unit/kernel-gateway/test_launch_docker
+	@$(MAKE) -j$(JOBS) $(B)/segue $(B)/unit/kernel-gateway/launch/test_launch_docker
 	@tests/run_in_engine.sh $(MAKE) docker-test-inside
 docker-test-inside: images image-service image-jupyterlab
-	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/test_launch_docker
+	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/launch/test_launch_docker
 	$(PYTEST) $(DOCKER_TESTS)
 
 bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbclient, papermill and others

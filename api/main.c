@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "kernel-gateway/interactive/interactive.h"
 #include "kernel-gateway/interactive/interactive_task.h"
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 #include "runner/step/step.h"
 #include "runner/version.h"
 
@@ -55,7 +55,7 @@ static int keeper_run(const struct keeper_birth *birth)
     return fs_exists(task) ? interactive_run(birth) : step_run(birth);
 }
 
-/* Not for people: the process that keepers are forked from (kernel-gateway/nursery.h). */
+/* Not for people: the process that keepers are forked from (kernel-gateway/keeper/nursery.h). */
 static int cmd_nursery(int argc, char **argv)
 {
     (void)argc, (void)argv;

@@ -20,8 +20,8 @@
 #include "base/id.h"
 #include "base/loop.h"
 #include "kernel-gateway/channels.h"
-#include "kernel-gateway/kernelspec.h"
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/kernelspec.h"
+#include "kernel-gateway/launch/launch.h"
 #include "kernel-gateway/message.h"
 
 struct kernel;

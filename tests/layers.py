@@ -2,7 +2,7 @@
 
 - arrows point downwards: api > runner > kernel-gateway > base, within runner
   engine > store > run > step > notebook > plan, within api commands > service > jupyter > server,
-  within kernel-gateway interactive > clients;
+  within kernel-gateway interactive > clients > keeper > (messages) > launch;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
 
@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 # From the floor up. A file belongs to the longest of these that its path starts with.
-LAYERS = ["base", "kernel-gateway", "kernel-gateway/clients", "kernel-gateway/interactive",
+LAYERS = ["base",
+          "kernel-gateway/launch", "kernel-gateway", "kernel-gateway/keeper", "kernel-gateway/clients",
+          "kernel-gateway/interactive",
           "runner", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
           "api/server", "api/jupyter", "api/service", "api/commands", "api"]
 

@@ -1,7 +1,7 @@
 #include "api/jupyter/image_specs.h"
 
 #include "base/mem.h"
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/launch.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #define SEGUE_API_JUPYTER_IMAGE_SPECS_H
 
 #include "base/err.h"
-#include "kernel-gateway/kernelspec.h"
+#include "kernel-gateway/launch/kernelspec.h"
 #include "runner/engine/state.h"
 
 struct image_specs;

@@ -8,8 +8,8 @@
 
 #include "api/jupyter/image_specs.h"
 #include "base/buf.h"
-#include "kernel-gateway/environment.h"
-#include "kernel-gateway/kernelspec_list.h"
+#include "kernel-gateway/launch/environment.h"
+#include "kernel-gateway/launch/kernelspec_list.h"
 
 #include <stdint.h>
 

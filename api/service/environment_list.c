@@ -2,7 +2,7 @@
 
 #include "api/service/parts.h"
 #include "base/json.h"
-#include "kernel-gateway/environment.h"
+#include "kernel-gateway/launch/environment.h"
 #include "runner/engine/frozen.h"
 #include "runner/plan/project.h"
 

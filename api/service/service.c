@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "kernel-gateway/docker_paths.h"
+#include "kernel-gateway/launch/docker_paths.h"
 #include "runner/sdk.h"
 #include "runner/version.h"
 

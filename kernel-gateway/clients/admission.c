@@ -3,8 +3,8 @@
 #include "kernel-gateway/clients/admission.h"
 
 #include "base/json.h"
-#include "kernel-gateway/keeper.h"
-#include "kernel-gateway/packet.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/packet.h"
 
 #include <assert.h>
 #include <stdio.h>

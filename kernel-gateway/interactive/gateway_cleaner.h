@@ -6,7 +6,7 @@
 #ifndef SEGUE_KERNEL_GATEWAY_GATEWAY_CLEANER_H
 #define SEGUE_KERNEL_GATEWAY_GATEWAY_CLEANER_H
 
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/launch.h"
 
 struct gateway_cleaner;
 

@@ -11,7 +11,7 @@
 #include "base/loop.h"
 #include "kernel-gateway/interactive/gateway.h"
 #include "kernel-gateway/interactive/gateway_cleaner.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 
 #include <pthread.h>
 

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "kernel-gateway/interactive/gateway_private.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 
 #include <string.h>
 

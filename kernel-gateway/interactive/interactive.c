@@ -16,9 +16,9 @@
 #include "kernel-gateway/interactive/activity.h"
 #include "kernel-gateway/interactive/interactive_task.h"
 #include "kernel-gateway/interactive/kernel_news.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/last_words.h"
 #include "kernel-gateway/kernel.h"
-#include "kernel-gateway/last_words.h"
 
 #include <ctype.h>
 #include <fcntl.h>

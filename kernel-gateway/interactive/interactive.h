@@ -10,7 +10,7 @@
 #ifndef SEGUE_KERNEL_GATEWAY_INTERACTIVE_H
 #define SEGUE_KERNEL_GATEWAY_INTERACTIVE_H
 
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 
 /* The whole life of a keeper with an interactive kernel; gives its exit status. */
 int interactive_run(const struct keeper_birth *birth);

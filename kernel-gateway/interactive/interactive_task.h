@@ -10,7 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/launch.h"
 
 #include <stdint.h>
 

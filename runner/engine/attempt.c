@@ -2,9 +2,9 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "kernel-gateway/journal.h"
-#include "kernel-gateway/keeper.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/journal.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 
 #include "base/loop.h"
 #include "kernel-gateway/cause.h"
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 #include "runner/engine/state.h"
 #include "runner/step/task.h"
 

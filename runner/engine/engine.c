@@ -2,7 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 #include "runner/engine/pipeline_lock.h"
 
 #include <string.h>

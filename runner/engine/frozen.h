@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "kernel-gateway/cause.h"
-#include "kernel-gateway/environment.h"
+#include "kernel-gateway/launch/environment.h"
 
 struct frozen_environment {
     char *name;       /* as steps name it; "": local processes without anything special */

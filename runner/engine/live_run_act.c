@@ -1,7 +1,7 @@
 /* Deciding what follows, within the engine's transaction, and doing it, after the commit. */
 #include "base/limits.h"
 #include "base/mem.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/engine/janitor.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/task_make.h"

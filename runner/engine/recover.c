@@ -2,7 +2,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/engine/step_kernels.h"
 #include "runner/step/notebook_task.h"
 #include "runner/step/task.h"

@@ -9,7 +9,7 @@
 #define SEGUE_RUNNER_RECOVER_H
 
 #include "base/err.h"
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/launch.h"
 #include "runner/step/task.h"
 
 /* One attempt whose keeper is gone: ends what it started, completes the executed copy. Errors: the

@@ -7,8 +7,8 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "kernel-gateway/journal.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/journal.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/notebook/nbformat.h"
 
 #include <fcntl.h>

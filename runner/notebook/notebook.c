@@ -6,7 +6,7 @@
 #include "base/id.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "kernel-gateway/journal.h"
+#include "kernel-gateway/keeper/journal.h"
 #include "runner/notebook/nbformat.h"
 #include "runner/notebook/notebook_private.h"
 

@@ -80,9 +80,9 @@ bool notebook_cell_allows_errors(const struct notebook *notebook, uint32_t index
 uint32_t notebook_cells_total(const struct notebook *notebook);
 uint32_t notebook_cells_done(const struct notebook *notebook);
 
-/* Takes one line of the journal (kernel-gateway/journal.h), its events in the order in which they
- * were written. Events that are none of its business, and those about cells that cannot have them,
- * change nothing. ERR_INVALID: the line is no JSON object. */
+/* Takes one line of the journal (kernel-gateway/keeper/journal.h), its events in the order in which
+ * they were written. Events that are none of its business, and those about cells that cannot have
+ * them, change nothing. ERR_INVALID: the line is no JSON object. */
 int notebook_apply(struct notebook *notebook, struct str line, struct err *e);
 
 /* notebook_apply of every whole line of a journal file. */

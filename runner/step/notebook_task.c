@@ -2,7 +2,7 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/notebook/parameters.h"
 #include "runner/version.h"
 

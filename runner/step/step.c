@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/step/step_driver.h"
 
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #ifndef SEGUE_RUNNER_STEP_H
 #define SEGUE_RUNNER_STEP_H
 
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 
 /* The whole life of a keeper with a step; gives its exit status: 0 when the journal tells how the
  * step ended, 1 when not even that could be written. */

@@ -6,8 +6,8 @@
 #define SEGUE_RUNNER_STEP_DRIVER_H
 
 #include "base/loop.h"
-#include "kernel-gateway/journal.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/journal.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "kernel-gateway/kernel.h"
 #include "runner/status.h"
 #include "runner/step/step_news.h"

@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "kernel-gateway/last_words.h"
+#include "kernel-gateway/keeper/last_words.h"
 #include "runner/notebook/outputs.h"
 #include "runner/step/execution.h"
 #include "runner/step/notebook_task.h"

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "kernel-gateway/last_words.h"
+#include "kernel-gateway/keeper/last_words.h"
 
 #include <signal.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "kernel-gateway/launch.h"
+#include "kernel-gateway/launch/launch.h"
 #include "runner/plan/pipeline.h"
 
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #include "runner/store/event_feed.h"
 
 #include "base/mem.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/store/event_text.h"
 
 #include <fcntl.h>

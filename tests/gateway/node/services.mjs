@@ -36,7 +36,13 @@ const serverSettings = settings();
 // Waits for a signal of Lumino to say something that is wanted.
 function signal(source, wanted, seconds = 30) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no such signal: ' + wanted)), seconds * 1000);
+    // What a manager still waits for when it is disposed of is rejected, and nobody's.
+process.on('unhandledRejection', error => {
+  if (String(error).includes('is disposed')) return;
+  console.error(error);
+  process.exit(1);
+});
+const timer = setTimeout(() => reject(new Error('no such signal: ' + wanted)), seconds * 1000);
     source.connect(function listen(_, value) {
       if (wanted(value)) {
         clearTimeout(timer);
@@ -272,6 +278,12 @@ get_ipython().kernel.comm_manager.register_target('echo', opened)`;
   }
 };
 
+// What a manager still waits for when it is disposed of is rejected, and nobody's.
+process.on('unhandledRejection', error => {
+  if (String(error).includes('is disposed')) return;
+  console.error(error);
+  process.exit(1);
+});
 const timer = setTimeout(() => { console.error('too long'); process.exit(2); }, 100_000);
 try {
   await checks[check]();

@@ -8,7 +8,7 @@
 #include "api/commands/cmd_run.h"
 #include "base/child.h"
 #include "base/json.h"
-#include "kernel-gateway/nursery.h"
+#include "kernel-gateway/keeper/nursery.h"
 #include "runner/step/step.h"
 #include "tests/unit/base/scratch.c"
 

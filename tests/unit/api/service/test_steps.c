@@ -9,7 +9,7 @@
 #include "api/service/parts.h"
 #include "api/service/steps.h"
 #include "base/json.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/engine/run_dir.h"
 #include "runner/step/notebook_task.h"
 #include "runner/step/task.h"

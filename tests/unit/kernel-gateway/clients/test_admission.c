@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "kernel-gateway/packet.h"
+#include "kernel-gateway/keeper/packet.h"
 #include "tests/unit/base/scratch.c"
 
 #include <sys/socket.h>

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "kernel-gateway/interactive/interactive_task.h"
 #include "kernel-gateway/interactive/kernel_news.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "tests/unit/base/scratch.c"
 
 #include <assert.h>

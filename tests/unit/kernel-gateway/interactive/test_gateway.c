@@ -7,7 +7,7 @@
 
 #include "base/id.h"
 #include "kernel-gateway/interactive/gateway.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "tests/unit/kernel-gateway/interactive/fake_keeper.c"
 
 #include <dirent.h>

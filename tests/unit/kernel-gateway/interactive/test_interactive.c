@@ -14,7 +14,7 @@
 #include "kernel-gateway/clients/admission.h"
 #include "kernel-gateway/interactive/interactive_task.h"
 #include "kernel-gateway/interactive/kernel_news.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "tests/unit/base/scratch.c"
 #include "tests/unit/kernel-gateway/clients/guest.c"
 #include "tests/unit/runner/step/cell_kernel.c"

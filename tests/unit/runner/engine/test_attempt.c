@@ -6,9 +6,9 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "kernel-gateway/journal.h"
-#include "kernel-gateway/keeper.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/journal.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/engine/attempt.h"
 #include "tests/unit/base/scratch.c"
 

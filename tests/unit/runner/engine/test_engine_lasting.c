@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/child.h"
-#include "kernel-gateway/keeper.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/engine/engine.h"
 #include "runner/engine/executed.h"
 #include "runner/engine/pipeline_lock.h"

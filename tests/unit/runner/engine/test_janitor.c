@@ -6,8 +6,8 @@
 #include <cmocka.h>
 
 #include "base/child.h"
-#include "kernel-gateway/keeper.h"
-#include "kernel-gateway/keeper_handle.h"
+#include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/engine/attempt.h"
 #include "runner/engine/janitor.h"
 #include "runner/step/task.h"

@@ -7,7 +7,7 @@
 
 #include "base/child.h"
 #include "base/json.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/engine/recover.h"
 #include "runner/step/notebook_task.h"
 #include "runner/step/task.h"

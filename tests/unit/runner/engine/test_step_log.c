@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/engine/step_log.h"
 #include "tests/unit/base/scratch.c"
 

@@ -2,8 +2,8 @@
  * include it. */
 #include "base/id.h"
 #include "base/json.h"
-#include "kernel-gateway/journal.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/journal.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/step/step.h"
 #include "runner/step/task.h"
 #include "tests/unit/base/scratch.c"

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "kernel-gateway/keeper.h"
+#include "kernel-gateway/keeper/keeper.h"
 #include "runner/step/notebook_task.h"
 #include "tests/unit/base/scratch.c"
 
