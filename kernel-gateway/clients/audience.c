@@ -8,6 +8,7 @@
 #include "kernel-gateway/clients/asked.h"
 #include "kernel-gateway/clients/listener.h"
 #include "kernel-gateway/clients/sessions.h"
+#include "kernel-gateway/clients/unread.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ struct audience {
     struct uuid session; /* of what we say ourselves */
     struct sessions sessions;
     struct asked asked;
+    struct unread unread;
     struct member *members[MEMBERS_MAX];
     size_t member_count;
     bool is_held;
@@ -111,6 +113,8 @@ static uint32_t tag_of(struct audience *audience, enum channel channel,
 void audience_tell(struct audience *audience, enum channel channel, const struct message *message)
 {
     size_t count = message_buffer_count(message);
+
+    unread_heard_of(&audience->unread, message_parent_id(message));
     auto_free struct str *buffers = mem_array(count + 1, sizeof *buffers);
     struct str parts[WIRE_PART_COUNT];
 
@@ -146,13 +150,28 @@ static bool is_answered(const struct listener_request *request)
            strcmp(request->msg_type, "comm_info_request") == 0;
 }
 
+static size_t size_of(const struct outgoing *message)
+{
+    size_t size =
+        message->header.len + message->parent.len + message->metadata.len + message->content.len;
+
+    for (size_t i = 0; i < message->buffer_count; i++)
+        size += message->buffers[i].len;
+    return size;
+}
+
 static int on_request(void *user, const struct listener_request *request, struct err *e)
 {
     struct member *member = user;
     struct audience *audience = member->audience;
+    size_t size = size_of(&request->message);
 
+    if (!unread_has_room(&audience->unread, request->channel, size))
+        return err_set(e, ERR_LIMIT, "the kernel leaves its messages unread");
     if (audience->events.request(audience->user, request->channel, &request->message, e) < 0)
         return -1;
+    if (request->channel != CHANNEL_STDIN)
+        unread_add(&audience->unread, request->channel, request->msg_id, size);
     if (member->session && is_answered(request) && request->channel != CHANNEL_STDIN)
         asked_note(&audience->asked, request->msg_id, member->session->number);
     return 0;
@@ -161,6 +180,8 @@ static int on_request(void *user, const struct listener_request *request, struct
 void audience_hold(struct audience *audience, bool is_held)
 {
     audience->is_held = is_held;
+    if (is_held) /* the kernel is gone or about to be: another one comes */
+        unread_clear(&audience->unread);
     for (size_t i = 0; i < audience->member_count; i++)
         listener_hold(audience->members[i]->listener, is_held);
 }
@@ -324,6 +345,7 @@ void audience_free(struct audience *audience)
     loop_remove(audience->dismissal);
     message_log_free(audience->log);
     asked_clear(&audience->asked);
+    unread_clear(&audience->unread);
     buf_clear(&audience->scratch);
     free(audience);
 }

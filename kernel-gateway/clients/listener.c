@@ -25,6 +25,16 @@
  * timer; a person does not notice. */
 #define RETRY_MS 50
 
+/* What it says while the kernel takes nothing is read all the same, up to here: behind it come its
+ * answers to pings, and the news that it has hung up. */
+#define KEPT_MESSAGES 64
+#define KEPT_BYTES    (256 * KiB)
+
+/* When a page comes back, jupyter_server connects twice for it within moments, and never reads from
+ * the first connection, although its TCP acknowledges what comes. Hence nothing counts as heard by
+ * it before its first message, for so long: pages say something at once. */
+#define SILENCE_MS 2000
+
 /* Headers are some hundred bytes. */
 #define HEADER_MAX (64 * KiB)
 
@@ -34,6 +44,12 @@
 struct flight {
     uint64_t number;
     uint64_t end; /* bytes on the wire, up to and with it */
+};
+
+/* A message that the kernel does not take yet. */
+struct kept {
+    enum websocket_kind kind;
+    struct buf data;
 };
 
 struct listener {
@@ -58,9 +74,10 @@ struct listener {
     /* up */
     bool is_held;
     bool is_closing; /* nothing counts any more */
-    bool has_kept;   /* a message that the kernel does not take yet */
-    enum websocket_kind kept_kind;
-    struct buf kept;
+    bool has_spoken; /* there was a message, or it is none of jupyter_server's */
+    msec since;
+    struct kept kept[KEPT_MESSAGES]; /* oldest first */
+    size_t kept_count, kept_bytes;
     struct loop_source *retry;
 };
 
@@ -100,6 +117,8 @@ static uint64_t last_read(const struct listener *listener)
 
 uint64_t listener_got(const struct listener *listener)
 {
+    if (!listener->has_spoken && clock_mono() - listener->since < SILENCE_MS)
+        return listener->share.from - 1;
     if (listener->is_behind_proxy)
         return listener->answered;
     /* What was passed over, it needs not. */
@@ -283,7 +302,7 @@ static int read_header(struct listener_request *request, struct str text, struct
 
     if (text.len > HEADER_MAX)
         return err_set(e, ERR_INVALID, "it is too long");
-    if (json_parse(&header, text, JSON_TOLERANT, NULL, e) < 0)
+    if (json_parse(&header, text, JSON_STRICT, NULL, e) < 0)
         return -1;
     request->msg_id = json_strdup(&header, json_get(&header, 0, "msg_id"));
     request->msg_type = json_strdup(&header, json_get(&header, 0, "msg_type"));
@@ -331,46 +350,64 @@ static int offer(struct listener *listener, enum websocket_kind kind, struct str
 
 static void update_pause(struct listener *listener)
 {
-    websocket_pause(listener->socket, listener->is_held || listener->has_kept);
+    websocket_pause(listener->socket,
+                    listener->kept_count == KEPT_MESSAGES || listener->kept_bytes >= KEPT_BYTES);
+}
+
+static void keep(struct listener *listener, enum websocket_kind kind, struct str data)
+{
+    assert(listener->kept_count < KEPT_MESSAGES);
+    struct kept *kept = &listener->kept[listener->kept_count++];
+    *kept = (struct kept){.kind = kind};
+    buf_put(&kept->data, data.text, data.len);
+    listener->kept_bytes += data.len;
+    update_pause(listener);
+}
+
+static void drop_first_kept(struct listener *listener)
+{
+    struct kept *first = listener->kept;
+
+    listener->kept_bytes -= first->data.len;
+    buf_clear(&first->data);
+    memmove(first, first + 1, --listener->kept_count * sizeof *first);
 }
 
 static void on_message(void *user, enum websocket_kind kind, struct str data)
 {
     struct listener *listener = user;
 
-    assert(!listener->has_kept);
-    if (listener->is_closing || offer(listener, kind, data) == 0)
+    listener->has_spoken = true;
+    if (listener->is_closing)
         return;
-    listener->has_kept = true;
-    listener->kept_kind = kind;
-    buf_put(&listener->kept, data.text, data.len);
-    update_pause(listener);
-    loop_arm_in(listener->retry, RETRY_MS);
+    if (!listener->is_held && listener->kept_count == 0) {
+        if (offer(listener, kind, data) == 0)
+            return;
+        loop_arm_in(listener->retry, RETRY_MS);
+    }
+    keep(listener, kind, data);
 }
 
 static void on_retry(void *user)
 {
     struct listener *listener = user;
 
-    if (listener->is_held || listener->is_closing)
-        return;
-    if (offer(listener, listener->kept_kind,
-              (struct str){listener->kept.data, listener->kept.len}) < 0) {
-        loop_arm_in(listener->retry, RETRY_MS);
-        return;
+    while (listener->kept_count > 0 && !listener->is_held && !listener->is_closing) {
+        const struct kept *first = listener->kept;
+        if (offer(listener, first->kind, (struct str){first->data.data, first->data.len}) < 0) {
+            loop_arm_in(listener->retry, RETRY_MS);
+            break;
+        }
+        drop_first_kept(listener);
     }
-    listener->has_kept = false;
-    buf_clear(&listener->kept);
-    update_pause(listener);
+    if (!listener->is_closing)
+        update_pause(listener);
 }
 
 void listener_hold(struct listener *listener, bool is_held)
 {
     listener->is_held = is_held;
-    if (listener->is_closing)
-        return;
-    update_pause(listener);
-    if (!is_held && listener->has_kept)
+    if (!is_held && listener->kept_count > 0)
         loop_arm_in(listener->retry, 0);
 }
 
@@ -425,6 +462,8 @@ struct listener *listener_open(struct loop *loop, struct message_log *log,
         .user = user,
         .is_behind_proxy = admission->is_behind_proxy,
         .answered = share->from - 1,
+        .since = clock_mono(),
+        .has_spoken = !admission->form.is_text_only,
     };
     log_cursor_set(&listener->cursor, share->from);
     listener->retry = loop_add_timer(loop, on_retry, listener);
@@ -440,7 +479,8 @@ void listener_free(struct listener *listener)
         return;
     websocket_free(listener->socket);
     loop_remove(listener->retry);
-    buf_clear(&listener->kept);
+    while (listener->kept_count > 0)
+        drop_first_kept(listener);
     free(listener->flights);
     free(listener);
 }

@@ -370,6 +370,8 @@ static bool fill(struct websocket *s)
     if (got > 0) {
         websocket_input_add(s->in, (size_t)got);
         s->is_heard = true;
+    } else if (got == 0 && s->state == STATE_OPEN) {
+        cut_off(s); /* it has hung up, and listens to nothing more */
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR) || s->state == STATE_BROKEN) {
         end(s);
     }

@@ -15,11 +15,12 @@ const { KernelManager, KernelSpecManager, SessionManager, KernelAPI, ServerConne
 
 const [, , url, token, protocol, check] = process.argv;
 const opened = [];
+const headers = process.env.PROXIED ? { 'X-Forwarded-For': '192.0.2.7' } : {}; // as nginx would add
 
 // JupyterLab always offers v1; somebody who offers nothing gets the older protocol.
 class Socket extends WebSocket {
   constructor(address, offered) {
-    super(address, protocol === 'v1' ? offered : []);
+    super(address, protocol === 'v1' ? offered : [], { headers });
     opened.push(this);
   }
 }

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "kernel-gateway/clients/sessions.h"
+#include "kernel-gateway/clients/unread.h"
 #include "tests/unit/base/scratch.c"
 #include "tests/unit/kernel-gateway/clients/guest.c"
 
@@ -458,6 +459,35 @@ static void made_up_pongs_are_ignored(void **state)
     guest_leave(&a);
 }
 
+static struct guest come_by_jupyter_server(struct world *world)
+{
+    auto_admission struct admission admission = {
+        .form = {.protocol = CLIENT_V1, .is_text_only = true}};
+
+    return admit_as(world, &admission, "a");
+}
+
+/* jupyter_server connects twice, and reads the second connection only. */
+static void who_has_said_nothing_may_not_have_heard(void **state)
+{
+    struct world *world = *state;
+
+    publish(world, 1, 3);
+    struct guest unheard = come_by_jupyter_server(world);
+    hears_numbers(world, &unheard, 1, 3); /* that is, its TCP has it */
+    struct guest a = come_by_jupyter_server(world);
+    hears_end(world, &unheard, 1000, "replaced");
+    hears_numbers(world, &a, 1, 3);
+    guest_ask(&a, CHANNEL_SHELL, "m1", "execute_request", "{}");
+    until_asked(world, "m1");
+    leaves(world, &a);
+    publish(world, 4, 4);
+    a = come_by_jupyter_server(world);
+    hears_numbers(world, &a, 4, 4);
+    guest_leave(&unheard);
+    guest_leave(&a);
+}
+
 static void what_nobody_heard_is_for_who_comes_next(void **state)
 {
     struct world *world = *state;
@@ -639,6 +669,64 @@ static void held_clients_are_not_read(void **state)
     guest_leave(&a);
 }
 
+/* JupyterLab connects anew whenever it hears that a kernel is being restarted: while clients are
+ * held. Were that told again to the new connection, it would never end. */
+static void who_is_held_is_heard_to_have_heard(void **state)
+{
+    struct world *world = *state;
+    struct guest a = come_by_proxy(world, "a");
+
+    audience_hold(world->audience, true);
+    publish(world, 1, 1);
+    hears_numbers(world, &a, 1, 1);
+    guest_ask(&a, CHANNEL_SHELL, "m1", "kernel_info_request", "{}");
+    answers_ping(world, &a);
+    leaves(world, &a); /* which is seen at once, too */
+    publish(world, 2, 2);
+    a = come_by_proxy(world, "a");
+    hears_numbers(world, &a, 2, 2);
+    guest_leave(&a);
+}
+
+/* More than sockets hold: the loop has to run meanwhile. */
+static void sends_large(struct world *world, struct guest *guest, const char *id,
+                        const char *content)
+{
+    auto_buf struct buf v1 = {0}, frame = {0};
+
+    guest_put_request(&v1, CHANNEL_SHELL, id, "execute_request", content);
+    guest_put_frame(&frame, GUEST_BINARY, (struct str){v1.data, v1.len});
+    for (size_t at = 0; at < frame.len;) {
+        ssize_t n = send(guest->fd, frame.data + at, frame.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        at += n > 0 ? (size_t)n : 0;
+        turn(world);
+    }
+}
+
+static void no_more_is_sent_than_a_kernel_reads(void **state)
+{
+    enum { SIZE = UNREAD_BYTES_MAX / 4 };
+    struct world *world = *state;
+    struct guest a = come(world, "a"), b = come(world, "b");
+    auto_free char *content = mem_alloc(SIZE + 1);
+
+    memset(content, ' ', SIZE);
+    content[SIZE] = 0;
+    for (int i = 1; i <= 3; i++) {
+        auto_free char *id = mem_printf("m%d;", i);
+        sends_large(world, &a, id, content);
+        until_asked(world, id);
+    }
+    sends_large(world, &a, "m4;", content);
+    guest_ask(&b, CHANNEL_SHELL, "small", "execute_request", "{}"); /* there is room for that */
+    until_asked(world, "small");
+    assert_null(strstr(world->asked.data, "m4"));
+    tell(world, CHANNEL_IOPUB, "status", "m1;", "{\"execution_state\":\"busy\"}");
+    until_asked(world, "m4");
+    guest_leave(&a);
+    guest_leave(&b);
+}
+
 static void a_kernel_that_takes_nothing_is_asked_again(void **state)
 {
     struct world *world = *state;
@@ -804,6 +892,7 @@ int main(void)
         TEST(one_that_it_has_in_part_comes_again),
         TEST(behind_a_proxy_pongs_count),
         TEST(made_up_pongs_are_ignored),
+        TEST(who_has_said_nothing_may_not_have_heard),
         TEST(what_nobody_heard_is_for_who_comes_next),
         TEST(a_session_has_one_connection),
         TEST(a_slow_client_reads_later),
@@ -811,6 +900,8 @@ int main(void)
         TEST(too_many_are_told_to_come_later),
         TEST(a_crowd_is_bounded),
         TEST(held_clients_are_not_read),
+        TEST(who_is_held_is_heard_to_have_heard),
+        TEST(no_more_is_sent_than_a_kernel_reads),
         TEST(a_kernel_that_takes_nothing_is_asked_again),
         TEST(a_flood_of_requests_is_bounded),
         TEST(messages_that_are_none_end_the_connection),
