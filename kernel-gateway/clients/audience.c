@@ -130,6 +130,9 @@ void audience_say(struct audience *audience, const char *msg_type, struct str pa
 {
     auto_buf struct buf header = {0};
     struct uuid id;
+    /* JupyterLab connects anew when it hears that a kernel is being restarted. Were that told again
+     * to the new connection, it would do so for ever. */
+    uint32_t tag = TAG_EVERYBODY | (strcmp(msg_type, "status") == 0 ? LISTENER_ONCE : 0);
 
     message_put_header(&header, msg_type, &audience->session, &id);
     const struct str parts[WIRE_PART_COUNT] = {
@@ -138,7 +141,7 @@ void audience_say(struct audience *audience, const char *msg_type, struct str pa
         [WIRE_METADATA] = STR("{}"),
         [WIRE_CONTENT] = content,
     };
-    put_into_log(audience, TAG_EVERYBODY, CHANNEL_IOPUB, parts, NULL, 0);
+    put_into_log(audience, tag, CHANNEL_IOPUB, parts, NULL, 0);
 }
 
 /* --- up --- */
@@ -195,6 +198,15 @@ static void look(struct member *member)
                        listener_look(member->listener));
 }
 
+/* Its session may come back. */
+static void note_sent(struct member *member)
+{
+    uint64_t sent = listener_sent(member->listener);
+
+    if (sent > member->session->sent)
+        member->session->sent = sent;
+}
+
 static void remove_member(struct member *member)
 {
     struct audience *audience = member->audience;
@@ -206,6 +218,12 @@ static void remove_member(struct member *member)
     free(member);
 }
 
+static void leave(struct member *member)
+{
+    note_sent(member);
+    sessions_leave(&member->audience->sessions, member->session, clock_mono());
+}
+
 static void on_closed(void *user)
 {
     struct member *member = user;
@@ -214,7 +232,7 @@ static void on_closed(void *user)
 
     look(member);
     if (was_here)
-        sessions_leave(&audience->sessions, member->session, clock_mono());
+        leave(member);
     remove_member(member);
     trim(audience);
     if (was_here)
@@ -231,7 +249,11 @@ static void open_listener(struct member *member, const struct admission *admissi
 
     if (session)
         share = (struct listener_share){
-            .session = session->number, .all_before = session->since, .from = session->got + 1};
+            .session = session->number,
+            .all_before = session->since,
+            .from = session->got + 1,
+            .sent = session->sent,
+        };
     member->listener =
         listener_open(audience->loop, audience->log, admission, take_fd, &share, &events, member);
     audience->members[audience->member_count++] = member;
@@ -255,6 +277,7 @@ static struct session *enter(struct audience *audience, const char *id)
     for (size_t i = 0; i < audience->member_count; i++) /* where a new session begins */
         look(audience->members[i]);
     if (before) {
+        note_sent(before);
         before->session = NULL;
         listener_close(before->listener, WEBSOCKET_NORMAL, "replaced by another connection");
         return session;

@@ -31,9 +31,9 @@
 #define KEPT_BYTES    (256 * KiB)
 
 /* When a page comes back, jupyter_server connects twice for it within moments, and never reads from
- * the first connection, although its TCP acknowledges what comes. Hence nothing counts as heard by
- * it before its first message, for so long: pages say something at once. */
-#define SILENCE_MS 2000
+ * the first connection, although its TCP acknowledges what comes. Hence it is sent nothing before
+ * its first message, which pages send at once, or for so long. */
+#define SILENCE_MS 1000
 
 /* Headers are some hundred bytes. */
 #define HEADER_MAX (64 * KiB)
@@ -67,15 +67,15 @@ struct listener {
     size_t first_flight, flight_count, flight_capacity;
     bool is_behind_proxy, is_pinged, has_sent_since_ping;
     uint64_t answered;            /* behind a proxy: it has got all up to this number */
+    bool is_awaited;              /* it is sent nothing before it has said something, */
+    struct loop_source *silence;  /* or until then */
     bool is_deaf;                 /* what is sent goes nowhere any more */
     enum websocket_code farewell; /* 0, or with what it is closed behind the last message */
     char reason[REASON_MAX + 1];
 
     /* up */
     bool is_held;
-    bool is_closing; /* nothing counts any more */
-    bool has_spoken; /* there was a message, or it is none of jupyter_server's */
-    msec since;
+    bool is_closing;                 /* nothing counts any more */
     struct kept kept[KEPT_MESSAGES]; /* oldest first */
     size_t kept_count, kept_bytes;
     struct loop_source *retry;
@@ -117,13 +117,16 @@ static uint64_t last_read(const struct listener *listener)
 
 uint64_t listener_got(const struct listener *listener)
 {
-    if (!listener->has_spoken && clock_mono() - listener->since < SILENCE_MS)
-        return listener->share.from - 1;
     if (listener->is_behind_proxy)
         return listener->answered;
     /* What was passed over, it needs not. */
     return listener->flight_count > 0 ? listener->flights[listener->first_flight].number - 1
                                       : last_read(listener);
+}
+
+uint64_t listener_sent(const struct listener *listener)
+{
+    return last_read(listener);
 }
 
 uint64_t listener_look(struct listener *listener)
@@ -208,7 +211,10 @@ static void tell_missing(struct listener *listener, struct str next)
 
 static bool is_for(const struct listener *listener, const struct log_entry *entry)
 {
-    return entry->tag == 0 || entry->tag == listener->share.session ||
+    if ((entry->tag & LISTENER_ONCE) && entry->number <= listener->share.sent)
+        return false;
+    uint32_t session = entry->tag & ~LISTENER_ONCE;
+    return session == 0 || session == listener->share.session ||
            entry->number < listener->share.all_before;
 }
 
@@ -252,7 +258,7 @@ bool listener_pump(struct listener *listener)
     uint64_t begin = websocket_queued(listener->socket);
     bool is_over = false, is_at_end = false;
 
-    if (listener->is_closing && listener->farewell == 0)
+    if (listener->is_awaited || (listener->is_closing && listener->farewell == 0))
         return false;
     for (int i = 0; !is_over && !is_at_end; i++) {
         if (listener->is_deaf || !websocket_has_room(listener->socket))
@@ -373,13 +379,22 @@ static void drop_first_kept(struct listener *listener)
     memmove(first, first + 1, --listener->kept_count * sizeof *first);
 }
 
+static void on_silence_end(void *user)
+{
+    struct listener *listener = user;
+
+    listener->is_awaited = false;
+    listener->events.progress(listener->user);
+}
+
 static void on_message(void *user, enum websocket_kind kind, struct str data)
 {
     struct listener *listener = user;
 
-    listener->has_spoken = true;
     if (listener->is_closing)
         return;
+    if (listener->is_awaited)
+        loop_arm_in(listener->silence, 0);
     if (!listener->is_held && listener->kept_count == 0) {
         if (offer(listener, kind, data) == 0)
             return;
@@ -432,6 +447,7 @@ void listener_dismiss(struct listener *listener, enum websocket_code code, const
     if (listener->is_closing)
         return;
     stop_hearing(listener);
+    listener->is_awaited = false;
     listener->farewell = code;
     snprintf(listener->reason, sizeof listener->reason, "%s", reason);
 }
@@ -462,11 +478,13 @@ struct listener *listener_open(struct loop *loop, struct message_log *log,
         .user = user,
         .is_behind_proxy = admission->is_behind_proxy,
         .answered = share->from - 1,
-        .since = clock_mono(),
-        .has_spoken = !admission->form.is_text_only,
+        .is_awaited = admission->form.is_text_only, /* jupyter_server's */
     };
     log_cursor_set(&listener->cursor, share->from);
     listener->retry = loop_add_timer(loop, on_retry, listener);
+    listener->silence = loop_add_timer(loop, on_silence_end, listener);
+    if (listener->is_awaited)
+        loop_arm_in(listener->silence, SILENCE_MS);
     listener->socket = websocket_open(
         loop, take_fd, (struct str){admission->read_ahead.data, admission->read_ahead.len},
         &(struct websocket_options){0}, &socket_events, listener);
@@ -479,6 +497,7 @@ void listener_free(struct listener *listener)
         return;
     websocket_free(listener->socket);
     loop_remove(listener->retry);
+    loop_remove(listener->silence);
     while (listener->kept_count > 0)
         drop_first_kept(listener);
     free(listener->flights);

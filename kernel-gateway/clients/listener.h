@@ -41,7 +41,12 @@ struct listener_share {
     uint32_t session;    /* entries with this tag, and those with tag 0 */
     uint64_t all_before; /* and all before this number */
     uint64_t from;       /* the first one */
+    uint64_t sent;       /* up to here it was sent everything once, heard or not */
 };
+
+/* With a tag: the entry is never sent twice to the same session, even where nobody knows whether it
+ * was heard. */
+#define LISTENER_ONCE 0x80000000u
 
 /* Takes the descriptor. The log must outlive it. */
 struct listener *listener_open(struct loop *loop, struct message_log *log,
@@ -56,7 +61,8 @@ bool listener_pump(struct listener *listener);
 
 /* It has got everything up to this message, as far as is known yet. */
 uint64_t listener_got(const struct listener *listener);
-uint64_t listener_look(struct listener *listener); /* the same, after a look at its TCP */
+uint64_t listener_look(struct listener *listener);       /* the same, after a look at its TCP */
+uint64_t listener_sent(const struct listener *listener); /* up to here it was sent everything */
 
 void listener_hold(struct listener *listener, bool is_held); /* nothing that it sends is read */
 

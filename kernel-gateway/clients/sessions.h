@@ -24,6 +24,7 @@ struct session {
     char id[129];    /* "": it cannot come back */
     bool is_connected;
     uint64_t got;   /* everything up to this message of the log; while connected: as last seen */
+    uint64_t sent;  /* everything up to this message was sent to it, heard or not */
     uint64_t since; /* the message that was the next one when the session was first seen */
     msec away_since;
 };

@@ -468,23 +468,36 @@ static struct guest come_by_jupyter_server(struct world *world)
 }
 
 /* jupyter_server connects twice, and reads the second connection only. */
-static void who_has_said_nothing_may_not_have_heard(void **state)
+static void who_has_said_nothing_is_sent_nothing_at_first(void **state)
 {
     struct world *world = *state;
 
     publish(world, 1, 3);
-    struct guest unheard = come_by_jupyter_server(world);
-    hears_numbers(world, &unheard, 1, 3); /* that is, its TCP has it */
+    struct guest silent = come_by_jupyter_server(world);
     struct guest a = come_by_jupyter_server(world);
-    hears_end(world, &unheard, 1000, "replaced");
-    hears_numbers(world, &a, 1, 3);
     guest_ask(&a, CHANNEL_SHELL, "m1", "execute_request", "{}");
-    until_asked(world, "m1");
+    hears_numbers(world, &a, 1, 3);
+    hears_end(world, &silent, 1000, "replaced"); /* the first that it hears at all */
     leaves(world, &a);
     publish(world, 4, 4);
-    a = come_by_jupyter_server(world);
+    a = come_by_jupyter_server(world); /* by itself, without a page that says something */
     hears_numbers(world, &a, 4, 4);
-    guest_leave(&unheard);
+    guest_leave(&silent);
+    guest_leave(&a);
+}
+
+/* JupyterLab connects anew whenever it hears that a kernel is being restarted. */
+static void what_we_say_of_the_kernel_is_said_once(void **state)
+{
+    struct world *world = *state;
+    struct guest a = come_by_proxy(world, "a");
+
+    audience_say(world->audience, "status", STR("{}"), STR("{\"execution_state\":\"restarting\"}"));
+    hears(world, &a, "iopub status {\"execution_state\":\"restarting\"}");
+    leaves(world, &a); /* and has answered no ping */
+    publish(world, 1, 1);
+    a = come_by_proxy(world, "a");
+    hears_numbers(world, &a, 1, 1);
     guest_leave(&a);
 }
 
@@ -892,7 +905,8 @@ int main(void)
         TEST(one_that_it_has_in_part_comes_again),
         TEST(behind_a_proxy_pongs_count),
         TEST(made_up_pongs_are_ignored),
-        TEST(who_has_said_nothing_may_not_have_heard),
+        TEST(who_has_said_nothing_is_sent_nothing_at_first),
+        TEST(what_we_say_of_the_kernel_is_said_once),
         TEST(what_nobody_heard_is_for_who_comes_next),
         TEST(a_session_has_one_connection),
         TEST(a_slow_client_reads_later),
