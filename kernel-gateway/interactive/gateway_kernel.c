@@ -153,6 +153,7 @@ static void on_start_failed(struct gateway_kernel *kernel)
         set_state(kernel, GATEWAY_ALIVE);
         return;
     }
+    gateway_set_failed(kernel);
     gateway_death_of(&kernel->view.news, &e);
     gateway_answer_all(kernel, GATEWAY_FOR_READY, &e);
     begin_shutdown(kernel);

@@ -44,6 +44,7 @@ struct gateway_waiter {
 struct gateway_kernel {
     struct gateway *gateway;
     struct kernel_view view;
+    bool is_failed; /* it could not be started, and is seen by nobody while it goes away */
     enum gateway_state state;
     struct interactive_task task;
     char *directory, *sockets; /* sockets: k/<mark> */
@@ -115,6 +116,7 @@ struct gateway_kernel *gateway_table_at(struct gateway *gateway, size_t index);
 struct gateway_kernel *gateway_table_find(struct gateway *gateway, const char *id);
 
 void gateway_set_news(struct gateway_kernel *kernel, const struct kernel_news *news);
+void gateway_set_failed(struct gateway_kernel *kernel);
 void gateway_set_waiting(struct gateway_kernel *kernel, bool is_waiting);
 void gateway_count(struct gateway *gateway, uint64_t *count, uint64_t more);
 

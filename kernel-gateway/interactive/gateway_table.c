@@ -100,11 +100,15 @@ static const char *user_of(const char *username)
 static int check_limits(const struct gateway *gateway, const char *username, struct err *e)
 {
     const struct gateway_limits *limits = &gateway->limits;
-    uint32_t of_user = 0;
+    uint32_t of_all = 0, of_user = 0;
 
-    for (size_t i = 0; i < gateway->kernel_count; i++)
-        of_user += strcmp(user_of(gateway->kernels[i]->view.username), user_of(username)) == 0;
-    if (gateway->kernel_count >= limits->kernels)
+    for (size_t i = 0; i < gateway->kernel_count; i++) {
+        const struct gateway_kernel *kernel = gateway->kernels[i];
+        bool is_users = strcmp(user_of(kernel->view.username), user_of(username)) == 0;
+        of_all += !kernel->is_failed;
+        of_user += is_users && !kernel->is_failed;
+    }
+    if (of_all >= limits->kernels)
         return err_set(e, ERR_LIMIT, "there are %u kernels, as many as there may be: shut one down",
                        limits->kernels);
     if (of_user >= limits->kernels_per_user)
@@ -181,6 +185,13 @@ void gateway_set_news(struct gateway_kernel *kernel, const struct kernel_news *n
     pthread_mutex_unlock(&kernel->gateway->mutex);
 }
 
+void gateway_set_failed(struct gateway_kernel *kernel)
+{
+    pthread_mutex_lock(&kernel->gateway->mutex);
+    kernel->is_failed = true;
+    pthread_mutex_unlock(&kernel->gateway->mutex);
+}
+
 void gateway_set_waiting(struct gateway_kernel *kernel, bool is_waiting)
 {
     pthread_mutex_lock(&kernel->gateway->mutex);
@@ -216,10 +227,11 @@ int gateway_check_limits(struct gateway *gateway, const char *username, struct e
 size_t gateway_list(struct gateway *gateway, struct kernel_view **ret_views)
 {
     pthread_mutex_lock(&gateway->mutex);
-    size_t count = gateway->kernel_count;
-    struct kernel_view *views = mem_array(count + 1, sizeof *views);
-    for (size_t i = 0; i < count; i++)
-        copy_view(&views[i], &gateway->kernels[i]->view);
+    struct kernel_view *views = mem_array(gateway->kernel_count + 1, sizeof *views);
+    size_t count = 0;
+    for (size_t i = 0; i < gateway->kernel_count; i++)
+        if (!gateway->kernels[i]->is_failed)
+            copy_view(&views[count++], &gateway->kernels[i]->view);
     pthread_mutex_unlock(&gateway->mutex);
     *ret_views = views;
     return count;
@@ -229,10 +241,11 @@ bool gateway_find(struct gateway *gateway, const char *id, struct kernel_view *r
 {
     pthread_mutex_lock(&gateway->mutex);
     const struct gateway_kernel *kernel = find(gateway, id);
-    if (kernel)
+    bool is_seen = kernel && !kernel->is_failed;
+    if (is_seen)
         copy_view(ret_view, &kernel->view);
     pthread_mutex_unlock(&gateway->mutex);
-    return kernel != NULL;
+    return is_seen;
 }
 
 /* --- figures --- */
@@ -252,6 +265,8 @@ static struct figures take_figures(struct gateway *gateway)
     figures.counts = gateway->counts;
     for (size_t i = 0; i < gateway->kernel_count; i++) {
         const struct kernel_view *view = &gateway->kernels[i]->view;
+        if (gateway->kernels[i]->is_failed)
+            continue;
         figures.by_activity[view->news.activity]++;
         figures.connections += view->news.connections;
         figures.waiting += view->is_waiting;
