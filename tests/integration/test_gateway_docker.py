@@ -112,3 +112,15 @@ def test_a_killed_keeper_leaves_no_container(gateway, engine):  # noqa: F811
     os.kill(gateway.keeper_of(kernel), signal.SIGKILL)
     wait_until(lambda: not containers(engine, gateway), 30, "the container is gone")
     wait_until(lambda: gateway.kernels() == [], 30, "the kernel is gone")
+
+
+def test_out_of_memory_is_told_where_it_happened(gateway):
+    eat = "x = bytearray(900_000_000)\nfor i in range(0, len(x), 4096): x[i] = 1\n"
+    kernel = gateway.start_kernel("wine.python")
+    with gateway.client(kernel) as client:
+        request = client.send_execute(eat)
+        client.until(lambda m: m["content"].get("execution_state") == "restarting", 60)
+        assert "out of memory" in client.outcome(request).stream("stderr")
+    wait_until(lambda: ask(gateway, "GET", f"kernels/{kernel}", 200)["execution_state"] == "idle", 60, "it is back")
+    assert "out of memory" in ask(gateway, "GET", f"kernels/{kernel}", 200)["reason"]
+    assert run_code(gateway, kernel, "print('x' in globals())") == "False\n"
