@@ -9,9 +9,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define COMMAND STR("admit ")
@@ -127,22 +124,13 @@ int admission_parse(struct admission *admission, struct str command, struct err 
 
 static int connect_to(const char *socket_path, struct err *e)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = SEND_TIMEOUT_S};
+    int fd = packet_connect(socket_path, SEND_TIMEOUT_S);
 
-    if (strlen(socket_path) >= sizeof address.sun_path)
-        return err_set(e, ERR_NOT_FOUND, "\"%s\" is too long for a socket's path", socket_path);
-    strcpy(address.sun_path, socket_path);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_errno(e, errno, "cannot make a socket");
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout); /* holds for connect, too */
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    if (fd >= 0)
         return fd;
-    enum err_code code = errno == ENOENT || errno == ECONNREFUSED ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
+    bool is_gone = errno == ENOENT || errno == ECONNREFUSED || errno == ENAMETOOLONG;
     err_errno(e, errno, "cannot connect to the kernel's keeper");
-    e->code = code;
-    close(fd);
+    e->code = is_gone ? ERR_NOT_FOUND : ERR_UNAVAILABLE;
     return -1;
 }
 

@@ -48,7 +48,8 @@ void audience_tell(struct audience *audience, enum channel channel, const struct
 void audience_say(struct audience *audience, const char *msg_type, struct str parent,
                   struct str content);
 
-/* While held, no client's message is read: the kernel is not ready, or is being restarted. */
+/* While held, what clients say is kept and not passed on, and read only so far: the kernel is not
+ * ready, or is being restarted. */
 void audience_hold(struct audience *audience, bool is_held);
 
 /* Sends everybody what is there, for a few seconds at most, then closes: with `code`, see

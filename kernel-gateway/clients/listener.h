@@ -64,7 +64,7 @@ uint64_t listener_got(const struct listener *listener);
 uint64_t listener_look(struct listener *listener);       /* the same, after a look at its TCP */
 uint64_t listener_sent(const struct listener *listener); /* up to here it was sent everything */
 
-void listener_hold(struct listener *listener, bool is_held); /* nothing that it sends is read */
+void listener_hold(struct listener *listener, bool is_held); /* what it sends is kept, so far */
 
 /* Once listener_pump has sent what it has still to read, or at once. Nothing that it sends counts
  * any more. */

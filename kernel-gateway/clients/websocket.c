@@ -255,14 +255,15 @@ static void send_close(struct websocket *s, enum state state, unsigned code, con
         flush(s);
 }
 
-static void fail(struct websocket *s, unsigned code, const char *reason)
+/* The peer's side is over: `next` says how. */
+static void leave_open(struct websocket *s, enum state next, unsigned code, const char *reason)
 {
     switch (s->state) {
     case STATE_OPEN:
-        send_close(s, STATE_FAILING, code, reason);
+        send_close(s, next, code, reason);
         break;
     case STATE_CLOSING:
-        enter(s, STATE_FAILING);
+        enter(s, next);
         go_on(s);
         break;
     case STATE_BROKEN:
@@ -276,27 +277,16 @@ static void fail(struct websocket *s, unsigned code, const char *reason)
     }
 }
 
+static void fail(struct websocket *s, unsigned code, const char *reason)
+{
+    leave_open(s, STATE_FAILING, code, reason);
+}
+
 /* A peer that has closed throws away what comes afterwards, even if its TCP acknowledges it. */
 static void take_close(struct websocket *s, unsigned code)
 {
     settle_acknowledged(s);
-    switch (s->state) {
-    case STATE_OPEN:
-        send_close(s, STATE_ANSWERED, code, "");
-        break;
-    case STATE_CLOSING:
-        enter(s, STATE_ANSWERED);
-        go_on(s);
-        break;
-    case STATE_BROKEN:
-        s->code = code;
-        end(s);
-        break;
-    case STATE_FAILING:
-    case STATE_ANSWERED:
-    case STATE_ENDED:
-        assert(false); /* no frame is looked at */
-    }
+    leave_open(s, STATE_ANSWERED, code, "");
 }
 
 /* --- receiving --- */

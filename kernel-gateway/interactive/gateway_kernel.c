@@ -3,11 +3,11 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "kernel-gateway/interactive/gateway_private.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* --- states --- */
 
@@ -62,10 +62,7 @@ void gateway_kernel_let_go(struct gateway_kernel *kernel)
 /* The way back to the kernel stays where something that its keeper started may be left. */
 static bool may_have_left_something(const struct gateway_kernel *kernel)
 {
-    auto_free char *link = fs_join(kernel->sockets, "attempt");
-    struct stat st;
-
-    return kernel->was_killed || lstat(link, &st) == 0;
+    return kernel->was_killed || keeper_may_have_left(kernel->sockets);
 }
 
 static void clear_away(struct gateway_kernel *kernel)

@@ -17,6 +17,7 @@
 #include "kernel-gateway/interactive/interactive_task.h"
 #include "kernel-gateway/interactive/kernel_news.h"
 #include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "kernel-gateway/keeper/last_words.h"
 #include "kernel-gateway/kernel.h"
 
@@ -430,15 +431,12 @@ static void set_place(struct interactive *interactive)
     };
 }
 
-/* Takes away the link k/<mark>/attempt: nothing is left to be ended, so the next start of a gateway
- * need not look for anything. */
 static void forget_if_clean(const struct interactive *interactive)
 {
-    auto_free char *directory = fs_dirname(interactive->task.socket_dir);
-    auto_free char *link = fs_join(directory, "attempt");
+    auto_free char *sockets = fs_dirname(interactive->task.socket_dir);
 
     if (clean_up(interactive) == 0)
-        unlink(link);
+        keeper_forget(sockets);
 }
 
 static void work(struct interactive *interactive, const char *directory)

@@ -57,5 +57,6 @@ void keeper_close(struct keeper *keeper); /* clients hear of the last news first
 #define KEEPER_JOURNAL "journal"
 #define KEEPER_LOCK    "lock"
 #define KEEPER_SOCKET  "keeper"
+#define KEEPER_ATTEMPT "attempt" /* a link from k/<mark> to the directory, see keeper_handle.h */
 
 #endif

@@ -126,7 +126,7 @@ static struct keeper_handle *new_handle(const struct keeper_handle_events *event
 /* The directory of the sockets, given to whom the kernel runs as, and the way back from it. */
 static int make_socket_dir(const struct keeper_site *site, struct err *e)
 {
-    auto_free char *link = fs_join(site->socket_dir, "attempt");
+    auto_free char *link = fs_join(site->socket_dir, KEEPER_ATTEMPT);
     auto_free char *inner = fs_join(site->socket_dir, "s");
 
     if (fs_mkdirs(site->socket_dir, 0711, e) < 0)
@@ -154,13 +154,9 @@ static int listen_at(const char *path, struct err *e)
 
 static int connect_to(const char *path, struct err *e)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = packet_connect(path, 0);
 
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return err_errno(e, errno, "cannot connect to \"%s\"", path);
-    return take_fd(&fd);
+    return fd < 0 ? err_errno(e, errno, "cannot connect to \"%s\"", path) : fd;
 }
 
 /* The lock and the listening socket exist before the keeper does, so that there is no moment in
@@ -330,13 +326,26 @@ void keeper_handle_free(struct keeper_handle *handle)
     free(handle);
 }
 
-void keeper_clear_sockets(const char *socket_dir)
+bool keeper_may_have_left(const char *socket_dir)
 {
-    auto_free char *link = fs_join(socket_dir, "attempt");
-    struct err ignored;
+    auto_free char *link = fs_join(socket_dir, KEEPER_ATTEMPT);
     struct stat st;
 
-    if (lstat(link, &st) < 0)
+    return lstat(link, &st) == 0;
+}
+
+void keeper_forget(const char *socket_dir)
+{
+    auto_free char *link = fs_join(socket_dir, KEEPER_ATTEMPT);
+
+    unlink(link);
+}
+
+void keeper_clear_sockets(const char *socket_dir)
+{
+    struct err ignored;
+
+    if (!keeper_may_have_left(socket_dir))
         fs_remove_tree(socket_dir, &ignored);
 }
 

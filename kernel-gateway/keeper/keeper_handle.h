@@ -66,6 +66,13 @@ bool keeper_has_ended(const struct keeper_handle *handle);
 /* Lets go; a keeper that lives goes on. Removes nothing. NULL is allowed. */
 void keeper_handle_free(struct keeper_handle *handle);
 
+/* Whether something that the keeper of k/<mark> started may be left: its link `attempt` is there.
+ */
+bool keeper_may_have_left(const char *socket_dir);
+
+/* Takes that link away: nothing is left to be ended, so the next start need not look for it. */
+void keeper_forget(const char *socket_dir);
+
 /* What k/<mark> has left of a keeper that is gone: removes it, unless the link `attempt` says that
  * something that it started may be left. */
 void keeper_clear_sockets(const char *socket_dir);

@@ -1,5 +1,11 @@
 #include "kernel-gateway/keeper/packet.h"
 
+#include <sys/time.h>
+
+#include <sys/un.h>
+
+#include "base/mem.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +25,30 @@ static void attach(struct msghdr *message, union fd_space *space, const int *fds
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
     memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
+}
+
+int packet_connect(const char *path, int timeout_s)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval timeout = {.tv_sec = timeout_s};
+    int kind = SOCK_SEQPACKET | SOCK_CLOEXEC | (timeout_s > 0 ? 0 : SOCK_NONBLOCK);
+
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    auto_close int fd = socket(AF_UNIX, kind, 0);
+    if (fd < 0)
+        return -1;
+    if (timeout_s > 0) /* holds for connect, too */
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return take_fd(&fd);
+    int number = errno;
+    close(take_fd(&fd));
+    errno = number;
+    return -1;
 }
 
 int packet_send(int socket_fd, const void *data, size_t len, const int *fds, size_t fd_count,

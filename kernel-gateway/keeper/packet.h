@@ -8,6 +8,10 @@
 
 #define PACKET_FDS_MAX 3
 
+/* A socket connected to the one that listens at `path`, or -1 with errno. It does not block, but
+ * with a timeout: then connecting and sending wait for so many seconds at most. */
+int packet_connect(const char *path, int timeout_s);
+
 /* 0, or -1 with errno. `flags` as for send(2), MSG_NOSIGNAL is added. The descriptors stay the
  * caller's. */
 int packet_send(int socket_fd, const void *data, size_t len, const int *fds, size_t fd_count,

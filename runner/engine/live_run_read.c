@@ -1,12 +1,11 @@
 /* Reading what keepers report, within the engine's transaction. */
 #include "base/fs.h"
 #include "base/mem.h"
+#include "kernel-gateway/keeper/keeper_handle.h"
 #include "runner/engine/janitor.h"
 #include "runner/engine/live_run_private.h"
 #include "runner/engine/recover.h"
 #include "runner/engine/results.h"
-
-#include <sys/stat.h>
 
 static int keep_line(struct live_attempt *attempt, const struct json *line, struct str text,
                      uint64_t offset, struct err *e)
@@ -122,10 +121,8 @@ static int take_line(struct live_attempt *attempt, struct str text, uint64_t off
 static bool may_have_left_something(const struct live_attempt *attempt)
 {
     auto_free char *sockets = state_socket_dir(attempt->live->world->state, attempt->mark);
-    auto_free char *link = fs_join(sockets, "attempt");
-    struct stat st;
 
-    return lstat(link, &st) == 0;
+    return keeper_may_have_left(sockets);
 }
 
 static void end_what_is_left(struct live_attempt *attempt)

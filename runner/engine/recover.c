@@ -72,7 +72,7 @@ static enum launcher_kind launcher_of(const char *directory)
  * kept: then its lock is taken, and it will do all this itself, unless it is killed. */
 int recover_mark(const char *socket_dir, const char *mark)
 {
-    auto_free char *link = fs_join(socket_dir, "attempt");
+    auto_free char *link = fs_join(socket_dir, KEEPER_ATTEMPT);
     char directory[PATH_MAX];
     ssize_t len = readlink(link, directory, sizeof directory - 1);
     struct err ignored;
@@ -121,7 +121,7 @@ int recover_run(const char *sockets, const char *run_dir)
         return 0;
     for (struct dirent *entry; (entry = readdir(entries));) {
         auto_free char *socket_dir = fs_join(sockets, entry->d_name);
-        auto_free char *link = fs_join(socket_dir, "attempt");
+        auto_free char *link = fs_join(socket_dir, KEEPER_ATTEMPT);
         if (entry->d_name[0] != '.' && leads_below(link, run_dir) &&
             end_mark(socket_dir, entry->d_name) < 0)
             result = -1;

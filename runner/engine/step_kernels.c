@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "kernel-gateway/keeper/keeper.h"
+#include "kernel-gateway/keeper/packet.h"
 #include "runner/step/step_news.h"
 #include "runner/step/task.h"
 
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Keepers answer at once, but for one that waits for Docker's engine to start its container. */
@@ -46,12 +46,10 @@ void step_kernel_clear(struct step_kernel *kernel)
 /* Nobody but a keeper that lives listens there. */
 static int connect_to(const char *path, struct err *e)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = packet_connect(path, 0);
 
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return take_fd(&fd);
+    if (fd >= 0)
+        return fd;
     if (errno == ENOENT || errno == ECONNREFUSED)
         return err_set(e, ERR_NOT_FOUND, "the step has ended");
     return err_set(e, ERR_UNAVAILABLE, "the step's keeper does not listen: %s", strerror(errno));
@@ -82,7 +80,7 @@ static ssize_t hear(int fd, msec deadline, char packet[NEWS_MAX])
 static char *directory_of(const struct state *state, const char *mark)
 {
     auto_free char *sockets = state_socket_dir(state, mark);
-    auto_free char *link = fs_join(sockets, "attempt");
+    auto_free char *link = fs_join(sockets, KEEPER_ATTEMPT);
     char directory[PATH_MAX];
     ssize_t len = readlink(link, directory, sizeof directory);
 

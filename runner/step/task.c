@@ -3,8 +3,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
-
-#include <unistd.h>
+#include "kernel-gateway/keeper/keeper_handle.h"
 
 void task_clear(struct task *task)
 {
@@ -18,10 +17,9 @@ void task_clear(struct task *task)
 
 void task_forget(const struct task *task)
 {
-    auto_free char *directory = fs_dirname(task->socket_dir);
-    auto_free char *link = fs_join(directory, "attempt");
+    auto_free char *sockets = fs_dirname(task->socket_dir);
 
-    unlink(link);
+    keeper_forget(sockets);
 }
 
 void task_encode(const struct task *task, struct buf *out)
