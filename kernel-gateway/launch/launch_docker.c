@@ -7,10 +7,12 @@
  *     RUNNING ----------------------> ASKING ------------> WAITING --(timer)--> streams anew,
  * RUNNING |  \ no answer |   `-----------> WAITING --(timer)--> ASKING ... or lost | it has ended
  *                                       v
- *                                   DRAINING --(output's end, or timer)--> ENDED
+ *                    DRAINING --(output's end, or timer)--> DOUBTING --("oom", or timer)--> ENDED
  *
  * Exit status and OOMKilled come from inspecting the ended container, never from the event: after a
- * break there is no event. Nothing is removed before launch_free. */
+ * break there is no event. But the engine may hear that memory ran out after it has heard of the
+ * death, and OOMKilled is then false for ever; so a kill that nobody asked for is doubted for a
+ * moment, in which an "oom" event may come. Nothing is removed before launch_free. */
 #include "kernel-gateway/launch/launch_docker.h"
 
 #include "base/limits.h"
@@ -45,11 +47,13 @@
 #define RECHECK_MAX 20
 /* All processes are gone when the container has ended; what is left is in the engine's pipe. */
 #define DRAIN_MS 5000
+/* How long after the death an engine that is busy may tell that memory had run out. */
+#define DOUBT_MS 1000
 
 /* One event is some hundred bytes. */
 #define EVENT_MAX (256 * KiB)
 
-enum phase { RUNNING, ASKING, WAITING, DRAINING, ENDED };
+enum phase { RUNNING, ASKING, WAITING, DRAINING, DOUBTING, ENDED };
 
 /* Taking a multiplexed stream apart: frames of 8 bytes head (number, 0, 0, 0, length as four bytes,
  * the highest first) and `length` bytes of output. */
@@ -73,7 +77,9 @@ struct container {
     struct launch_end end;
     char complaint[200]; /* how its output to 2 begins */
     size_t complaint_len;
-    bool *freed; /* set when it is freed inside a callback of ours */
+    bool is_starved; /* the engine said that its memory ran out */
+    bool is_killed;  /* by us */
+    bool *freed;     /* set when it is freed inside a callback of ours */
 };
 
 static void watch_open(struct container *container);
@@ -139,7 +145,7 @@ static int create(struct container *container, const struct launch_place *place,
 
 static bool is_over(const struct container *container)
 {
-    return container->phase == DRAINING || container->phase == ENDED;
+    return container->phase >= DRAINING;
 }
 
 /* docker-init says on descriptor 2 why it could not run the program, and exits with 126 or 127. A
@@ -182,12 +188,30 @@ static void lose(struct container *container, const char *why)
     finish(container);
 }
 
+static bool is_doubtful(const struct container *container)
+{
+    const struct launch_end *end = &container->end;
+
+    return end->by_signal && end->code == SIGKILL && !end->out_of_memory && !container->is_killed &&
+           container->events;
+}
+
+static void doubt(struct container *container)
+{
+    if (is_doubtful(container)) {
+        container->phase = DOUBTING;
+        loop_arm_in(container->timer, DOUBT_MS);
+    } else {
+        finish(container);
+    }
+}
+
 static void drain(struct container *container)
 {
     container->phase = DRAINING;
     loop_arm_in(container->timer, DRAIN_MS);
     if (!container->attach)
-        finish(container);
+        doubt(container);
 }
 
 static void wait_and_see(struct container *container)
@@ -203,6 +227,8 @@ static void on_timer(void *user)
     if (container->phase == WAITING)
         ask(container);
     else if (container->phase == DRAINING)
+        doubt(container);
+    else if (container->phase == DOUBTING)
         finish(container);
 }
 
@@ -220,7 +246,8 @@ static void take_state(struct container *container, const struct json *doc, json
         end->by_signal = true;
         end->code = (int)code - 128;
     }
-    end->out_of_memory = code != 0 && json_is_true(doc, json_get(doc, state, "OOMKilled"));
+    end->out_of_memory = code != 0 && (container->is_starved ||
+                                       json_is_true(doc, json_get(doc, state, "OOMKilled")));
     launch_end_describe(end);
 }
 
@@ -291,6 +318,19 @@ static void ask(struct container *container)
 
 /* --- the two streams --- */
 
+static void starve(struct container *container)
+{
+    struct launch_end *end = &container->end;
+
+    container->is_starved = true;
+    if (!is_over(container) || end->code == 0)
+        return;
+    end->out_of_memory = true;
+    launch_end_describe(end);
+    if (container->phase == DOUBTING)
+        loop_arm_in(container->timer, 0);
+}
+
 static void take_event(struct container *container, struct str line)
 {
     auto_json struct json doc = {0};
@@ -298,7 +338,10 @@ static void take_event(struct container *container, struct str line)
 
     if (json_parse(&doc, line, JSON_TOLERANT, NULL, &ignored) < 0)
         return;
-    if (json_is(&doc, json_get(&doc, 0, "Action"), "die") && container->phase == RUNNING) {
+    json_at action = json_get(&doc, 0, "Action");
+    if (json_is(&doc, action, "oom"))
+        starve(container);
+    else if (json_is(&doc, action, "die") && container->phase == RUNNING) {
         container->asked = 0;
         ask(container);
     }
@@ -328,6 +371,8 @@ static void on_events_closed(void *user, const struct err *e)
     close_stream(&container->events);
     if (container->phase == RUNNING)
         wait_and_see(container);
+    else if (container->phase == DOUBTING)
+        finish(container);
 }
 
 static void keep_complaint(struct container *container, const char *data, size_t len)
@@ -400,7 +445,7 @@ static void on_output_closed(void *user, const struct err *e)
 
     close_stream(&container->attach);
     if (container->phase == DRAINING)
-        finish(container);
+        doubt(container);
     else if (container->phase == RUNNING && e)
         wait_and_see(container);
 }
@@ -528,6 +573,7 @@ static void docker_signal(struct launch *launch, int signal_number)
     auto_http_answer struct http_answer answer = {0};
     struct err ignored;
 
+    container->is_killed |= signal_number == SIGKILL;
     /* That it is gone, or the engine, is seen by the streams. */
     if (!is_over(container))
         docker_call(&container->docker, &call, &answer, &ignored);

@@ -82,6 +82,7 @@ class Between:
         self.cuts = 0
         self.is_open = True
         self._pairs = {}
+        self._to_target = set()
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -103,10 +104,11 @@ class Between:
         self._listener.close()
 
     def cut(self):
-        """Every connection ends now, for both sides; what was taken from one is still given to the
-        other, as it would be without anybody between. New ones are let through."""
+        """Every connection ends now, for both sides. The target is told first; what it had sent until
+        it heard of it is still given to the client, as it would be without anybody between. New
+        connections are let through."""
         with self._lock:
-            for one in list(self._pairs):
+            for one in self._to_target:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_WR)
             self.cuts += 1
@@ -119,6 +121,7 @@ class Between:
         for end in (one, self._pairs.pop(one, None)):
             if end:
                 self._pairs.pop(end, None)
+                self._to_target.discard(end)
                 with contextlib.suppress(KeyError, ValueError):
                     self._selector.unregister(end)
                 end.close()
@@ -136,6 +139,7 @@ class Between:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             end.settimeout(30)
         self._pairs.update({one: other, other: one})
+        self._to_target.add(other)
         for end in (one, other):
             self._selector.register(end, selectors.EVENT_READ)
 
@@ -157,7 +161,8 @@ class Between:
         try:
             data = one.recv(65536)
             if data:
-                self._pairs[one].sendall(data)
+                with contextlib.suppress(BrokenPipeError):  # cut: the target still speaks
+                    self._pairs[one].sendall(data)
                 return
         except OSError:
             pass

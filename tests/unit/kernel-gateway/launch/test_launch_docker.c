@@ -35,6 +35,7 @@ enum { GATE_STARTED = 1, GATE_GO, GATE_REOPENED };
 #define NO_CONTENT    "HTTP/1.1 204 No Content\r\n\r\n"
 #define CHUNKED       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define DIE           "17\r\n{\"Action\":\"die\",\"x\":0}\n\r\n"
+#define OOM           "17\r\n{\"Action\":\"oom\",\"x\":0}\n\r\n"
 #define EXITED(state) OK("{\"Id\":\"abc\",\"State\":{\"Status\":\"exited\"," state "}}")
 #define RUNNING       OK("{\"Id\":\"abc\",\"State\":{\"Status\":\"running\",\"ExitCode\":0}}")
 
@@ -288,6 +289,47 @@ static void tells_how_it_ended(void **state)
         assert_int_equal(watch.end.code, rows[i].code);
         assert_int_equal(watch.end.out_of_memory, rows[i].out_of_memory);
         assert_string_equal(watch.end.text, rows[i].text);
+        watch_clear(&watch);
+        engine_stop(&server);
+    }
+}
+
+static void hears_late_that_memory_ran_out(void **state)
+{
+    const struct rule events[] = {
+        {.request = "GET /v1.41/events", .wait_after = GATE_STARTED, .more = OOM DIE},
+        {.request = "GET /v1.41/events", .wait_after = GATE_STARTED, .more = DIE OOM},
+        /* the output breaks off, the container is asked about, and only then the engine tells */
+        {.request = "GET /v1.41/events", .wait_after = GATE_GO, .more = OOM},
+    };
+    struct launch_place place = place_of("image");
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(events); i++) {
+        bool breaks = events[i].wait_after == GATE_GO;
+        struct rule rules[] = {
+            VERSION_RULE,
+            CREATE_RULE,
+            events[i],
+            {.request = "POST /v1.41/containers/abc/attach",
+             .answer = breaks ? "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" : OK(""),
+             .wait_after = GATE_STARTED},
+            START_RULE,
+            {.request = "GET /v1.41/containers/abc/json ",
+             .answer = EXITED("\"ExitCode\":137,\"OOMKilled\":false"),
+             .opens = GATE_GO},
+            REMOVE_RULE,
+        };
+        struct server server;
+        struct watch watch = {0};
+
+        rules[2].answer = CHUNKED;
+        ENGINE(&server, rules);
+        watch_start(&watch, &place, &program);
+        loop_run(watch.loop);
+        assert_int_equal(watch.ended, 1);
+        assert_true(watch.end.out_of_memory);
+        assert_string_equal(watch.end.text, "killed by SIGKILL, out of memory");
         watch_clear(&watch);
         engine_stop(&server);
     }
@@ -1257,6 +1299,7 @@ int main(void)
         cmocka_unit_test(asks_for_as_few_rights_as_will_do),
         cmocka_unit_test(leaves_out_what_is_not_limited),
         cmocka_unit_test(tells_how_it_ended),
+        cmocka_unit_test(hears_late_that_memory_ran_out),
         cmocka_unit_test(a_program_that_is_not_there_did_not_start),
         cmocka_unit_test(signals_are_sent_until_the_end),
         cmocka_unit_test(may_be_freed_inside_its_events),
