@@ -37,12 +37,13 @@ FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,addres
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
-LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lcrypto -lm
+LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lglib-2.0 -lcrypto -lm
 
 MAINS   := api/main.c
 FOLDERS := base \
            kernel-gateway/launch kernel-gateway kernel-gateway/keeper kernel-gateway/clients kernel-gateway/interactive \
-           runner runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
+           runner runner/schedule runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
+           runner/jobs \
            api/server api/jupyter api/service api/commands api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
@@ -76,6 +77,8 @@ $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@mkdir -p $(@D)
 	@echo "compile $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+$(B)/runner/schedule/zone.o: CFLAGS_ALL += $(shell pkg-config --cflags glib-2.0 2>/dev/null)
 
 # Files that are part of the program as they are (.incbin).
 $(B)/api/service/docs.o: api/service/openapi.json api/service/docs.html

@@ -18,6 +18,9 @@ needs_of() {
         echo libcurl4-openssl-dev header curl/curl.h
         echo libmicrohttpd-dev header microhttpd.h
         echo libsqlite3-dev header sqlite3.h
+        echo pkgconf command pkg-config
+        echo libglib2.0-dev pkg-config glib-2.0
+        echo tzdata file /usr/share/zoneinfo/Europe/Berlin
         echo libssl-dev header openssl/evp.h
         echo libwslay-dev header wslay/wslay.h
         ;;
@@ -76,6 +79,8 @@ is_there() {
         echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
             clang "$2" -o /dev/null -x c - 2>/dev/null
         ;;
+    pkg-config) pkg-config --exists "$2" 2>/dev/null ;;
+    file) [ -e "$2" ] ;;
     R-package) Rscript -e "library($2)" >/dev/null 2>&1 ;;
     python) "$2" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
     esac

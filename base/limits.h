@@ -58,6 +58,25 @@
  * the machine with them. */
 #define LIMIT_KEPT_KERNELS 32u
 
+/* Sets of parameters of one job: 20,000 runs of ten seconds, four at a time, take 14 hours. A grid
+ * that is larger was hardly meant; random search takes as many of it as one wants. */
+#define LIMIT_JOB_SETS 20000u
+
+/* Jobs that are there at a time; a page of `segue jobs` shows a few. */
+#define LIMIT_JOBS 10000u
+
+/* What one step may report of itself: metrics of 100,000 steps of a training, figures. */
+#define LIMIT_REPORT_BYTES (16 * MiB)
+#define LIMIT_FIGURE_BYTES (32 * MiB)
+#define LIMIT_REPORT_NAMES 1000u
+
+/* A snapshot that is larger than the machine's usual disks was hardly meant. */
+#define LIMIT_SNAPSHOT_BYTES (1024 * GiB)
+#define LIMIT_SNAPSHOT_FILES 2000000u
+
+/* Receivers of notices, each with a log. */
+#define LIMIT_WEBHOOKS 100u
+
 /* sun_path holds 108 bytes with its NUL; what Segue appends to a state path takes 37 at most. */
 #define LIMIT_STATE_PATH 70u
 

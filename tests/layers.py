@@ -1,7 +1,7 @@
 """Checks that #includes respect the architecture:   python3 tests/layers.py [ROOT]
 
 - arrows point downwards: api > runner > kernel-gateway > base, within runner
-  engine > store > run > step > notebook > plan, within api commands > service > jupyter > server,
+  jobs > engine > store > run > step > notebook > plan > schedule, within api commands > service > jupyter > server,
   within kernel-gateway interactive > clients > keeper > (messages) > launch;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
@@ -17,8 +17,8 @@ from pathlib import Path
 LAYERS = ["base",
           "kernel-gateway/launch", "kernel-gateway", "kernel-gateway/keeper", "kernel-gateway/clients",
           "kernel-gateway/interactive",
-          "runner", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
-          "api/server", "api/jupyter", "api/service", "api/commands", "api"]
+          "runner", "runner/schedule", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
+          "runner/jobs", "api/server", "api/jupyter", "api/service", "api/commands", "api"]
 
 # Header of a library -> the only files that may include it.
 PLACES = {
@@ -26,7 +26,8 @@ PLACES = {
     "zmq.h": "kernel-gateway/",
     "wslay/": "kernel-gateway/clients/websocket",
     "curl/": "base/http",
-    "sqlite3.h": "runner/store/store",
+    "sqlite3.h": "runner/store/",
+    "glib.h": "runner/schedule/zone",
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
