@@ -44,7 +44,7 @@ FOLDERS := base \
            kernel-gateway/launch kernel-gateway kernel-gateway/keeper kernel-gateway/clients kernel-gateway/interactive \
            runner runner/schedule runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
            runner/jobs \
-           api/server api/jupyter api/service api/commands api
+           api/server api/jupyter api/service api/commands api/commands/jobs api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))
 LIBRARY := $(B)/libsegue.a
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(sort $(wildcard $(FOLDERS:%=tests/unit/%/test_*.c))))

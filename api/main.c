@@ -13,6 +13,7 @@
 #include "api/commands/cmd_submit.h"
 #include "api/commands/cmd_supervise.h"
 #include "api/commands/cmd_validate.h"
+#include "api/commands/jobs/cmd_jobs.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -41,6 +42,7 @@ static const char USAGE[] = "usage: segue COMMAND ...\n"
                             "  cancel    stop a run\n"
                             "  rerun     run again what a run was, or what of it did not succeed\n"
                             "  delete    remove runs that have ended\n"
+                            "  jobs      run a pipeline over sets of parameters, or on a schedule\n"
                             "  kernels   list the service's kernels, interrupt or end one\n"
                             "\n"
                             "  version   show the version\n"
@@ -80,23 +82,24 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},           {"serve", cmd_serve},
-    {"plan", cmd_plan},         {"supervise", cmd_supervise},
-    {"backup", cmd_backup},     {"validate", cmd_validate},
-    {"submit", cmd_submit},     {"runs", cmd_runs},
-    {"show", cmd_show},         {"logs", cmd_logs},
-    {"cancel", cmd_cancel},     {"rerun", cmd_rerun},
-    {"delete", cmd_delete},     {"kernels", cmd_kernels},
-    {"version", cmd_version},   {"help", cmd_help},
-    {"--help", cmd_help},       {"-h", cmd_help},
-    {"--version", cmd_version}, {"nursery", cmd_nursery},
+    {"run", cmd_run},         {"serve", cmd_serve},
+    {"plan", cmd_plan},       {"supervise", cmd_supervise},
+    {"backup", cmd_backup},   {"validate", cmd_validate},
+    {"submit", cmd_submit},   {"runs", cmd_runs},
+    {"show", cmd_show},       {"logs", cmd_logs},
+    {"cancel", cmd_cancel},   {"rerun", cmd_rerun},
+    {"delete", cmd_delete},   {"kernels", cmd_kernels},
+    {"jobs", cmd_jobs},       {"version", cmd_version},
+    {"help", cmd_help},       {"--help", cmd_help},
+    {"-h", cmd_help},         {"--version", cmd_version},
+    {"nursery", cmd_nursery},
 };
 
 static int unknown(const char *name)
 {
     static const char *const names[] = {
-        "run",  "serve",  "supervise", "backup", "plan",    "validate", "submit",  "runs", "show",
-        "logs", "cancel", "rerun",     "delete", "kernels", "help",     "version", NULL};
+        "jobs", "run",  "serve",  "supervise", "backup", "plan",    "validate", "submit",  "runs",
+        "show", "logs", "cancel", "rerun",     "delete", "kernels", "help",     "version", NULL};
     const char *nearest = str_nearest(name, names);
 
     fprintf(stderr, "segue: there is no command \"%s\"%s%s%s\n", name,

@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
 
@@ -34,6 +36,9 @@ struct transfer {
     size_t header_bytes; /* so far */
     int status;          /* 0 until the header is complete */
     bool over_cap;
+    bool (*may_connect)(const struct sockaddr *address, socklen_t len);
+    bool was_let_connect;               /* to an address */
+    char refused[INET6_ADDRSTRLEN + 1]; /* an address that it may not connect to; "": none */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -83,6 +88,57 @@ void http_put_escaped(struct buf *out, struct str text)
     }
 }
 
+/* --- URLs --- */
+
+/* A part of the URL, "" where it has none. free() it. */
+static char *url_part(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+
+    if (curl_url_get(url, part, &text, 0) != CURLUE_OK)
+        return mem_strdup("");
+    char *copy = mem_strdup(text);
+    curl_free(text);
+    return copy;
+}
+
+static void url_read(struct http_url *ret_url, CURLU *url)
+{
+    auto_free char *host = url_part(url, CURLUPART_HOST);
+    auto_free char *user = url_part(url, CURLUPART_USER);
+    auto_free char *password = url_part(url, CURLUPART_PASSWORD);
+    size_t len = strlen(host);
+
+    *ret_url = (struct http_url){.scheme = url_part(url, CURLUPART_SCHEME),
+                                 .has_user = *user || *password};
+    if (host[0] == '[')
+        ret_url->host = mem_strndup(host + 1, len - 2);
+    else
+        ret_url->host = mem_strndup(host, len);
+}
+
+int http_url_parse(struct http_url *ret_url, const char *text, struct err *e)
+{
+    CURLU *url = curl_url();
+
+    if (!url)
+        abort(); /* for want of memory only */
+    CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
+    if (code == CURLUE_OK)
+        url_read(ret_url, url);
+    curl_url_cleanup(url);
+    if (code != CURLUE_OK)
+        return err_set(e, ERR_INVALID, "no URL: %s", curl_url_strerror(code));
+    return 0;
+}
+
+void http_url_clear(struct http_url *url)
+{
+    free(url->scheme);
+    free(url->host);
+    *url = (struct http_url){0};
+}
+
 /* --- a transfer --- */
 
 static size_t on_body(char *data, size_t size, size_t count, void *user)
@@ -116,6 +172,33 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
             transfer->status = (int)status;
     }
     return len;
+}
+
+static void put_address(char *out, size_t size, const struct sockaddr *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+
+    if (address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &four->sin_addr, out, (socklen_t)size);
+    else if (address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &six->sin6_addr, out, (socklen_t)size);
+    else
+        snprintf(out, size, "a unix socket");
+}
+
+/* From curl: give me a socket for this address. It tries the host's next one where it gets none. */
+static curl_socket_t on_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *transfer = user;
+
+    (void)purpose;
+    if (!transfer->may_connect(&address->addr, address->addrlen)) {
+        put_address(transfer->refused, sizeof transfer->refused, &address->addr);
+        return CURL_SOCKET_BAD;
+    }
+    transfer->was_let_connect = true;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static void transfer_set_headers(struct transfer *transfer, const struct http_request *request)
@@ -170,6 +253,13 @@ static void transfer_init(struct transfer *transfer, const struct http_request *
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->socket_path);
     if (request->socket_path || request->is_direct)
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (request->may_connect) {
+        transfer->may_connect = request->may_connect;
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    }
+    /* A name that is slow to resolve holds up nobody who gives up. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     transfer_set_headers(transfer, request);
     transfer_set_body(transfer, request);
 }
@@ -212,6 +302,18 @@ static enum err_code code_of(CURL *easy, CURLcode code)
     return ERR_UNAVAILABLE;
 }
 
+static int set_refused(const struct transfer *transfer, struct err *e)
+{
+    auto_http_url struct http_url url = {0};
+    char *text = NULL;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &text);
+    if (!text || http_url_parse(&url, text, e) < 0)
+        return err_set(e, ERR_INVALID, "the address %s is not allowed", transfer->refused);
+    return err_set(e, ERR_INVALID, "the address %s of \"%s\" is not allowed", transfer->refused,
+                   url.host);
+}
+
 /* 0: a complete answer. */
 static int transfer_check(const struct transfer *transfer, CURLcode code, struct err *e)
 {
@@ -220,6 +322,8 @@ static int transfer_check(const struct transfer *transfer, CURLcode code, struct
     if (transfer->over_cap)
         return err_set(e, ERR_LIMIT, "the answer is larger than %zu bytes",
                        transfer->header_bytes > HEADER_CAP ? (size_t)HEADER_CAP : transfer->cap);
+    if (code != CURLE_OK && transfer->refused[0] && !transfer->was_let_connect)
+        return set_refused(transfer, e);
     if (code != CURLE_OK)
         return err_set(e, code_of(transfer->easy, code), "%s", detail);
     return 0;

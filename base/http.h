@@ -6,6 +6,9 @@
  * where the environment names one and never for unix sockets. A status such as 404 is an answer,
  * not an error.
  *
+ * Where a request may go can be decided by address (may_connect), and is when it connects, whatever
+ * name led there: what a name means may have changed since it was looked at.
+ *
  * http_request may be called from any thread; a stream belongs to the thread of its loop.
  */
 #ifndef SEGUE_BASE_HTTP_H
@@ -18,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 struct http_request {
     const char *method;         /* NULL: GET, or POST when there is a body */
@@ -27,6 +31,9 @@ struct http_request {
     struct str body;            /* none: no body; an empty one is sent as such */
     int timeout_ms;             /* for all of it; 0: no limit */
     bool is_direct;             /* never through a proxy, whatever the environment names */
+    /* May be NULL. Asked for each address of the host, or of the proxy, before it is connected to;
+     * where every one was refused, ERR_INVALID with a text that names one. */
+    bool (*may_connect)(const struct sockaddr *address, socklen_t len);
 
     /* http_request only */
     size_t answer_cap; /* of the answer's body; more is ERR_LIMIT */
@@ -70,6 +77,19 @@ int http_stream_await(struct http_stream *stream, int timeout_ms, int cancel_fd,
 int http_stream_status(const struct http_stream *stream); /* 0: no header yet */
 void http_stream_free(struct http_stream *stream);        /* NULL is allowed; no event any more */
 AUTO_FUNCTION(struct http_stream, http_stream_free)
+
+/* What a URL says, read as a request will read it: "http://127.1" has the host "127.0.0.1". Owns
+ * its texts. */
+struct http_url {
+    char *scheme;  /* in lower case */
+    char *host;    /* of an IPv6 address without [] and zone */
+    bool has_user; /* or a password */
+};
+
+/* ERR_INVALID: no URL, or none with a host. */
+int http_url_parse(struct http_url *ret_url, const char *text, struct err *e);
+void http_url_clear(struct http_url *url);
+#define auto_http_url __attribute__((cleanup(http_url_clear)))
 
 /* Appends `text` percent-encoded, so that it can be the value of a query parameter. */
 void http_put_escaped(struct buf *out, struct str text);

@@ -54,6 +54,10 @@
  * has not looked at it within a day never will. */
 #define LIMIT_KEEP_KERNELS_S 86400
 
+/* Seconds that somebody may allow a whole run. Longer than the longest training; what is meant to
+ * go on for ever is no run. */
+#define LIMIT_RUN_TIMEOUT_S 2592000
+
 /* Kernels of failed steps that are kept at a time. A pipeline that fails every minute must not fill
  * the machine with them. */
 #define LIMIT_KEPT_KERNELS 32u
@@ -61,6 +65,18 @@
 /* Sets of parameters of one job: 20,000 runs of ten seconds, four at a time, take 14 hours. A grid
  * that is larger was hardly meant; random search takes as many of it as one wants. */
 #define LIMIT_JOB_SETS 20000u
+
+/* Different parameters that the sets of a job name: columns of a table. */
+#define LIMIT_JOB_PARAMETERS 1000u
+
+/* All sets of a job, each written down for itself as it is for its run. */
+#define LIMIT_JOB_SETS_BYTES (1 * GiB)
+
+/* One table of results: all sets of a job that was due many times; values that their steps reported,
+ * and the JSON of those, which is held in memory while the table is sorted. */
+#define LIMIT_RESULTS_ROWS  200000u
+#define LIMIT_RESULTS_CELLS 5000000u
+#define LIMIT_RESULTS_BYTES (256 * MiB)
 
 /* Jobs that are there at a time; a page of `segue jobs` shows a few. */
 #define LIMIT_JOBS 10000u

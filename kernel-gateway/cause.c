@@ -20,3 +20,28 @@ enum cause cause_of_name(const char *name)
             return (enum cause)i;
     return CAUSE_INTERNAL;
 }
+
+bool cause_is_infrastructure(enum cause cause)
+{
+    switch (cause) {
+    case CAUSE_ENVIRONMENT_MISSING:
+    case CAUSE_LAUNCHER_UNAVAILABLE:
+    case CAUSE_STORAGE_FAILED:
+    case CAUSE_STEP_LOST:
+        return true;
+    case CAUSE_NONE:
+    case CAUSE_CELL_ERROR:
+    case CAUSE_EXIT_CODE:
+    case CAUSE_KERNEL_DIED:
+    case CAUSE_KERNEL_START_FAILED:
+    case CAUSE_OUT_OF_MEMORY:
+    case CAUSE_TIMEOUT:
+    case CAUSE_INPUT_INVALID:
+    case CAUSE_WRITE_REFUSED:
+    case CAUSE_CANCELLED:
+    case CAUSE_UPSTREAM:
+    case CAUSE_INTERNAL:
+        return false;
+    }
+    return false;
+}

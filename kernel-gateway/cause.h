@@ -6,6 +6,8 @@
 #ifndef SEGUE_KERNEL_GATEWAY_CAUSE_H
 #define SEGUE_KERNEL_GATEWAY_CAUSE_H
 
+#include <stdbool.h>
+
 #define CAUSES(X)                                                                                  \
     X(CAUSE_NONE, "")                                                                              \
     X(CAUSE_CELL_ERROR, "cell_error")                     /* a cell raised */                      \
@@ -32,5 +34,9 @@ enum cause {
 
 const char *cause_name(enum cause cause);
 enum cause cause_of_name(const char *name); /* CAUSE_INTERNAL for a name that is none of these */
+
+/* What runs could not be kept or started, and it was not its own doing: the same again may well
+ * succeed, once the machine has recovered. */
+bool cause_is_infrastructure(enum cause cause);
 
 #endif

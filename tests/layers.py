@@ -18,7 +18,7 @@ LAYERS = ["base",
           "kernel-gateway/launch", "kernel-gateway", "kernel-gateway/keeper", "kernel-gateway/clients",
           "kernel-gateway/interactive",
           "runner", "runner/schedule", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
-          "runner/jobs", "api/server", "api/jupyter", "api/service", "api/commands", "api"]
+          "runner/jobs", "api/server", "api/jupyter", "api/service", "api/commands", "api/commands/jobs", "api"]
 
 # Header of a library -> the only files that may include it.
 PLACES = {

@@ -31,7 +31,7 @@ static int cancel(const struct run_options *options)
 
 int cmd_cancel(int argc, char **argv)
 {
-    static const struct run_command command = {"cancel", HELP, 0, 1, 1};
+    static const struct run_command command = {"cancel", HELP, 0, 1, 1, "run"};
     struct run_options options = {0};
     int parsed = run_options_parse(&options, &command, argc, argv);
 

@@ -45,7 +45,7 @@ static int delete_all(const struct run_options *options)
 
 int cmd_delete(int argc, char **argv)
 {
-    static const struct run_command command = {"delete", HELP, 0, 1, INT_MAX};
+    static const struct run_command command = {"delete", HELP, 0, 1, INT_MAX, "run"};
     struct run_options options = {0};
     int parsed = run_options_parse(&options, &command, argc, argv);
 

@@ -373,7 +373,7 @@ static int run(const struct run_options *options)
 
 int cmd_logs(int argc, char **argv)
 {
-    static const struct run_command command = {"logs", HELP, RUN_FLAG_FOLLOW, 1, 2};
+    static const struct run_command command = {"logs", HELP, RUN_FLAG_FOLLOW, 1, 2, "run"};
     struct run_options options = {0};
     int parsed = run_options_parse(&options, &command, argc, argv);
 

@@ -36,7 +36,7 @@ static int rerun(const struct run_options *options)
 int cmd_rerun(int argc, char **argv)
 {
     static const struct run_command command = {
-        "rerun", HELP, RUN_FLAG_JSON | RUN_FLAG_WAIT | RUN_FLAG_FAILED, 1, 1};
+        "rerun", HELP, RUN_FLAG_JSON | RUN_FLAG_WAIT | RUN_FLAG_FAILED, 1, 1, "run"};
     struct run_options options = {0};
     int parsed = run_options_parse(&options, &command, argc, argv);
 

@@ -1,5 +1,6 @@
 #include "api/commands/cmd_run.h"
 
+#include "api/commands/duration.h"
 #include "api/commands/exit_status.h"
 #include "api/commands/params.h"
 #include "api/commands/progress.h"
@@ -24,7 +25,8 @@
 static const char HELP[] =
     "usage: segue run PIPELINE " SELECTION_USAGE "\n"
     "                 [-p NAME=VALUE]... [-p STEP:NAME=VALUE]... [--launcher process|docker]\n"
-    "                 [--project DIR] [--in-place] [--output DIR] [--max-parallel N] [--json]\n"
+    "                 [--project DIR] [--in-place] [--output DIR] [--max-parallel N]\n"
+    "                 [--timeout TIME] [--json]\n"
     "\n"
     "Runs a pipeline, or a part of it. Needs no service.\n"
     "\n" SELECTION_HELP PARAMS_HELP
@@ -35,6 +37,7 @@ static const char HELP[] =
     "  --in-place        write the executed notebooks over their sources\n"
     "  --output DIR      put copies of the executed notebooks into DIR\n"
     "  --max-parallel N  at most N steps at a time; default: the number of cores\n"
+    "  --timeout TIME    stop the run when it has taken so long: 90, 10m, 2h; 30 days at most\n"
     "  --json            one event a line, for programs\n"
     "\n"
     "Exit status: 0 success, 1 not all steps succeeded, 2 wrong input, 3 Docker does not answer,\n"
@@ -46,6 +49,7 @@ enum run_option {
     OPTION_IN_PLACE,
     OPTION_OUTPUT,
     OPTION_MAX_PARALLEL,
+    OPTION_TIMEOUT,
     OPTION_JSON,
 };
 
@@ -58,6 +62,7 @@ struct options {
     enum launcher_choice launcher;
     bool in_place;
     uint32_t max_parallel;
+    uint32_t timeout_s;
     enum progress_style style;
 };
 
@@ -101,6 +106,13 @@ static int parse_max_parallel(struct options *options, const char *text)
     return 0;
 }
 
+static int parse_timeout(struct options *options, const char *text)
+{
+    if (duration_parse(text, LIMIT_RUN_TIMEOUT_S, &options->timeout_s) && options->timeout_s > 0)
+        return 0;
+    return usage_error("--timeout is a time such as 90, 10m or 2h, 30 days at most");
+}
+
 static int take_option(struct options *options, int option, const char *value)
 {
     struct err e;
@@ -124,6 +136,8 @@ static int take_option(struct options *options, int option, const char *value)
         return 0;
     case OPTION_MAX_PARALLEL:
         return parse_max_parallel(options, value);
+    case OPTION_TIMEOUT:
+        return parse_timeout(options, value);
     case OPTION_JSON:
         options->style = PROGRESS_JSON;
         return 0;
@@ -144,6 +158,7 @@ static int parse_options(struct options *options, int argc, char **argv)
         {"in-place", no_argument, NULL, OPTION_IN_PLACE},
         {"output", required_argument, NULL, OPTION_OUTPUT},
         {"max-parallel", required_argument, NULL, OPTION_MAX_PARALLEL},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -188,6 +203,7 @@ static int make_submission(const struct options *options, const struct pipeline 
         .selected_count = options->selection.count,
         .launcher = options->launcher,
         .in_place = options->in_place,
+        .timeout_s = options->timeout_s,
         .output_dir = output,
     };
     return submission_make(&request, ret_submission, problems, e);
@@ -398,7 +414,7 @@ static void say_waiting(void)
 /* Signals end the waiting, as nothing was started yet. */
 static int wait_for_turn(const char *root, const struct submission *submission, struct err *e)
 {
-    struct uuid key = results_key(submission->project.dir, submission->pipeline->uuid);
+    struct uuid key = results_key(submission->origin_dir, submission->pipeline->uuid);
     struct sigaction note = {.sa_handler = note_signal};
     static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
     struct sigaction before[COUNT(signals)];

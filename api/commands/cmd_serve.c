@@ -29,6 +29,7 @@ static const char HELP[] =
     "  --max-background-runs N    the same for runs of jobs (4)\n"
     "  --max-background-steps N   (half the number of processors)\n"
     "  --hold                     accept runs and start none\n"
+    "  --allow-local-webhooks     notices may go to this machine and its link, too\n"
     "  --allow-origin ORIGIN      pages that may use the kernels from a browser, such as\n"
     "                             https://lab.example.org; \"*\": all; repeat for more\n"
     "  --kernel-env NAME          a variable that clients may set for their kernels beside\n"
@@ -56,6 +57,7 @@ enum option_name {
     OPTION_MAX_BACKGROUND_STEPS,
     OPTION_HOLD,
     OPTION_ALLOW_ORIGIN,
+    OPTION_ALLOW_LOCAL_WEBHOOKS,
     OPTION_KERNEL_ENV,
     OPTION_DEFAULT_KERNEL,
     OPTION_MAX_KERNELS,
@@ -81,6 +83,7 @@ static const struct option table[] = {
     {"max-background-runs", required_argument, NULL, OPTION_MAX_BACKGROUND_RUNS},
     {"max-background-steps", required_argument, NULL, OPTION_MAX_BACKGROUND_STEPS},
     {"hold", no_argument, NULL, OPTION_HOLD},
+    {"allow-local-webhooks", no_argument, NULL, OPTION_ALLOW_LOCAL_WEBHOOKS},
     {"allow-origin", required_argument, NULL, OPTION_ALLOW_ORIGIN},
     {"kernel-env", required_argument, NULL, OPTION_KERNEL_ENV},
     {"default-kernel", required_argument, NULL, OPTION_DEFAULT_KERNEL},
@@ -260,6 +263,9 @@ static int take_option(struct options *options, int option, const char *value)
         return parse_count(&service->limits[RUN_BACKGROUND].steps, value);
     case OPTION_HOLD:
         service->is_holding = true;
+        return 0;
+    case OPTION_ALLOW_LOCAL_WEBHOOKS:
+        service->allow_local_webhooks = true;
         return 0;
     case OPTION_LOG_LEVEL:
         return parse_level(value);

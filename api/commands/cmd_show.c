@@ -49,7 +49,7 @@ static int show(const struct run_options *options)
 
 int cmd_show(int argc, char **argv)
 {
-    static const struct run_command command = {"show", HELP, RUN_FLAG_JSON, 1, 1};
+    static const struct run_command command = {"show", HELP, RUN_FLAG_JSON, 1, 1, "run"};
     struct run_options options = {0};
     int parsed = run_options_parse(&options, &command, argc, argv);
 

@@ -4,6 +4,7 @@
 #include "api/commands/duration.h"
 #include "api/commands/made_run.h"
 #include "api/commands/params.h"
+#include "api/commands/place.h"
 #include "api/commands/run_doc.h"
 #include "api/commands/selection.h"
 #include "base/fs.h"
@@ -19,7 +20,7 @@
 static const char HELP[] =
     "usage: segue submit PIPELINE " SELECTION_USAGE "\n"
     "                    [-p NAME=VALUE]... [-p STEP:NAME=VALUE]... [--project NAME]\n"
-    "                    [--in-place] [--keep-kernels TIME] [--wait] [--json]\n"
+    "                    [--in-place] [--keep-kernels TIME] [--timeout TIME] [--wait] [--json]\n"
     "                    " CLIENT_USAGE "\n"
     "\n"
     "Gives a pipeline, or a part of it, to the service to run.\n"
@@ -30,6 +31,7 @@ static const char HELP[] =
     "  --in-place        write the executed notebooks over their sources\n"
     "  --keep-kernels TIME  the kernel of a notebook that fails is kept so long, to be looked at:\n"
     "                    600, 10m, 2h; a day at most\n"
+    "  --timeout TIME    stop the run when it has taken so long: 90, 10m, 2h; 30 days at most\n"
     "  --wait            show the run and wait for its end\n"
     "  --json            the run as JSON; with --wait one event a line\n" CLIENT_HELP "\n"
     "Exit status: 0 accepted, with --wait: success; 1 not all steps succeeded, 2 wrong input,\n"
@@ -39,6 +41,7 @@ enum submit_option {
     OPTION_PROJECT = 1,
     OPTION_IN_PLACE,
     OPTION_KEEP_KERNELS,
+    OPTION_TIMEOUT,
     OPTION_WAIT,
     OPTION_JSON
 };
@@ -52,13 +55,7 @@ struct options {
     struct made_run_options made;
     bool in_place;
     uint32_t keep_kernels_s;
-};
-
-/* Where the pipeline is for the service, and for us. Owns its texts. */
-struct place {
-    char *project;       /* below the service's projects directory; "." for that itself */
-    char *pipeline_path; /* in the project */
-    char *local;         /* the file on this machine; NULL: not known */
+    uint32_t timeout_s;
 };
 
 /* --- options --- */
@@ -74,6 +71,13 @@ static int take_keep_kernels(struct options *options, const char *value)
     if (duration_parse(value, LIMIT_KEEP_KERNELS_S, &options->keep_kernels_s))
         return 0;
     return usage_error("--keep-kernels is a time such as 600, 10m or 2h, a day at most");
+}
+
+static int take_timeout(struct options *options, const char *value)
+{
+    if (duration_parse(value, LIMIT_RUN_TIMEOUT_S, &options->timeout_s) && options->timeout_s > 0)
+        return 0;
+    return usage_error("--timeout is a time such as 90, 10m or 2h, 30 days at most");
 }
 
 static int take_option(struct options *options, int option, const char *value)
@@ -96,6 +100,8 @@ static int take_option(struct options *options, int option, const char *value)
         return 0;
     case OPTION_KEEP_KERNELS:
         return take_keep_kernels(options, value);
+    case OPTION_TIMEOUT:
+        return take_timeout(options, value);
     case OPTION_WAIT:
         options->made.is_waiting = true;
         return 0;
@@ -118,6 +124,7 @@ static int parse_options(struct options *options, int argc, char **argv)
         {"project", required_argument, NULL, OPTION_PROJECT},
         {"in-place", no_argument, NULL, OPTION_IN_PLACE},
         {"keep-kernels", required_argument, NULL, OPTION_KEEP_KERNELS},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"wait", no_argument, NULL, OPTION_WAIT},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
@@ -138,84 +145,6 @@ static int parse_options(struct options *options, int argc, char **argv)
         return usage_error(optind == argc ? "which pipeline?" : "one pipeline at a time");
     options->file = argv[optind];
     return 1;
-}
-
-/* --- where the pipeline is --- */
-
-static void place_clear(struct place *place)
-{
-    free(place->project);
-    free(place->pipeline_path);
-    free(place->local);
-}
-
-/* The directory below which the service's projects lie, on its machine. NULL: not told. */
-static char *ask_projects(const struct client *client, struct err *e)
-{
-    auto_json struct json doc = {0};
-
-    if (client_get(client, "/api/v1/service", &doc, e) < 0)
-        return NULL;
-    char *projects = run_doc_text(&doc, 0, "projects");
-    if (!projects)
-        err_set(e, ERR_PROTOCOL, "the service does not say where its projects are");
-    return projects;
-}
-
-/* What is left of `path` below `dir`, "." for itself; NULL: it is not below. Without links. */
-static const char *below(const char *dir, const char *path)
-{
-    size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
-
-    if (strncmp(path, dir, len) != 0)
-        return NULL;
-    if (path[len] == 0)
-        return ".";
-    return path[len] == '/' ? path + len + 1 : NULL;
-}
-
-/* A file of this machine, which the service can see too. */
-static int find_local(const struct client *client, const char *file, struct place *place,
-                      struct err *e)
-{
-    auto_project struct project project = {0};
-
-    if (project_find(file, NULL, &project, e) < 0)
-        return -1;
-    auto_free char *projects = ask_projects(client, e);
-    if (!projects)
-        return -1;
-    auto_free char *real = realpath(projects, NULL);
-    const char *name = below(real ? real : projects, project.dir);
-    if (!name)
-        return err_set(e, ERR_INVALID,
-                       "the project \"%s\" lies outside the service's projects directory \"%s\": "
-                       "move it there, start the service with another --projects, or name a "
-                       "project of the service with --project",
-                       project.dir, projects);
-    place->project = mem_strdup(name);
-    place->local = fs_join(project.dir, project.pipeline_path);
-    place->pipeline_path = take_ptr(&project.pipeline_path);
-    return 0;
-}
-
-/* A name that only the service has to know. Titles of steps are looked up in the file, where that
- * is on this machine. */
-static int take_named(const struct client *client, const struct options *options,
-                      struct place *place, struct err *e)
-{
-    place->project = mem_strdup(options->project);
-    place->pipeline_path = mem_strdup(options->file);
-    if (options->selection.count == 0 && !params_name_steps(&options->params))
-        return 0;
-    auto_free char *projects = ask_projects(client, e);
-    if (!projects)
-        return -1;
-    auto_free char *dir = fs_join(projects, options->project);
-    auto_free char *local = fs_join(dir, options->file);
-    if (access(local, R_OK) == 0)
-        place->local = take_ptr(&local);
-    return 0;
 }
 
 /* --- the request --- */
@@ -257,6 +186,8 @@ static int put_request(const struct options *options, const struct place *place,
         json_put_member_raw(body, "in_place", STR("true"));
     if (options->keep_kernels_s > 0)
         json_put_member_int(body, "keep_kernels", options->keep_kernels_s);
+    if (options->timeout_s > 0)
+        json_put_member_int(body, "timeout", options->timeout_s);
     buf_putc(body, '}');
     return 0;
 }
@@ -268,8 +199,7 @@ static int make_request(const struct client *client, const struct options *optio
 {
     auto_pipeline struct pipeline *pipeline = NULL;
     bool names_steps = options->selection.count > 0 || params_name_steps(&options->params);
-    int result = options->project ? take_named(client, options, place, e)
-                                  : find_local(client, options->file, place, e);
+    int result = place_find(client, options->file, options->project, names_steps, place, e);
 
     if (result == 0 && names_steps && place->local)
         result = pipeline_read(NULL, place->local, &pipeline, problems, e);
@@ -278,8 +208,8 @@ static int make_request(const struct client *client, const struct options *optio
 
 static bool is_of_request(const char *pointer)
 {
-    static const char *const members[] = {"/project", "/pipeline_path", "/run_type",
-                                          "/uuids",   "/in_place",      "/keep_kernels"};
+    static const char *const members[] = {"/project",  "/pipeline_path", "/run_type", "/uuids",
+                                          "/in_place", "/keep_kernels",  "/timeout"};
 
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         size_t len = strlen(members[i]);
@@ -305,7 +235,7 @@ static void drop_places(struct problems *problems)
 static int ask(const struct client *client, const struct options *options,
                struct http_answer *answer, struct problems *problems, struct err *e)
 {
-    __attribute__((cleanup(place_clear))) struct place place = {0};
+    auto_place struct place place = {0};
     auto_buf struct buf body = {0};
     struct uuid key = uuid_random();
 

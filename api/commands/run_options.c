@@ -39,8 +39,10 @@ static int count_words(const struct run_command *command, int count)
 {
     if (count >= command->words_least && count <= command->words_most)
         return 1;
-    fprintf(stderr, "segue %s: %s\n", command->name,
-            count == 0 ? "which run?" : "there are words too many");
+    if (count < command->words_least)
+        fprintf(stderr, "segue %s: which %s?\n", command->name, command->what);
+    else
+        fprintf(stderr, "segue %s: there are words too many\n", command->name);
     return hint(command);
 }
 

@@ -21,6 +21,7 @@ struct run_command {
     const char *help;
     unsigned flags; /* of enum run_flag */
     int words_least, words_most;
+    const char *what; /* a word names: "run", "job" */
 };
 
 struct run_options {

@@ -39,6 +39,7 @@ void about_metrics(struct exchange *exchange, void *user)
     if (server)
         server_metrics(server, &out);
     engine_metrics(service->engine, &out);
+    jobs_metrics(service->jobs, &out);
     gateway_metrics(service->gateway, &out);
     streams_metrics(service->streams, &out);
     exchange_answer(exchange, 200, "text/plain; version=0.0.4", &out);

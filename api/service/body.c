@@ -26,6 +26,23 @@ int body_parse(struct exchange *exchange, struct json *ret_body)
     return -1;
 }
 
+int body_must_be_empty(struct exchange *exchange)
+{
+    static const struct body_field none[] = {{0}};
+    auto_json struct json body = {0};
+    auto_problems struct problems problems = {0};
+    struct err e;
+
+    if (body_parse(exchange, &body) < 0)
+        return -1;
+    body_check(&body, none, &problems);
+    if (problems.total == 0)
+        return 0;
+    problems_to_err(&problems, &e);
+    exchange_answer_err(exchange, &e, &problems);
+    return -1;
+}
+
 static const struct body_field *find(const struct body_field *fields, struct str name)
 {
     for (const struct body_field *field = fields; field->name; field++)

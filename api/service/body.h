@@ -25,6 +25,9 @@ struct body_field {
  * with 400. No body is the same as {}. */
 int body_parse(struct exchange *exchange, struct json *ret_body);
 
+/* For what takes no fields: none, or {}. -1: the exchange was answered. */
+int body_must_be_empty(struct exchange *exchange);
+
 /* Adds what is wrong with the fields: unknown, there twice, of another kind, missing. `fields` ends
  * with a nameless one and has at most BODY_FIELDS_MAX. False: the body is no object at all. */
 bool body_check(const struct json *body, const struct body_field *fields,

@@ -18,6 +18,7 @@ struct service_options {
     const char *token_file; /* NULL: STATE/token */
     struct engine_limits limits[RUN_CLASS_COUNT];
     bool is_holding;               /* accepts runs and starts none */
+    bool allow_local_webhooks;     /* see jobs_options */
     const char *const *kernel_env; /* see jupyter_options */
     const char *default_kernel;    /* see jupyter_options */
     struct gateway_limits kernel_limits;

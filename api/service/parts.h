@@ -17,6 +17,7 @@
 #include "api/service/run_cache.h"
 #include "api/service/streams.h"
 #include "runner/engine/engine.h"
+#include "runner/jobs/jobs.h"
 #include "runner/store/readers.h"
 
 #include <pthread.h>
@@ -33,6 +34,7 @@ struct service {
     struct gateway *gateway;
     struct jupyter *jupyter;
     struct readers *readers;
+    struct jobs *jobs;
     struct streams *streams;
     struct run_cache *run_cache;
     struct server *_Atomic server; /* NULL in the moment in which it begins to listen */

@@ -13,7 +13,7 @@ static int make_plan(const struct service *service, const struct json *body, str
     if (run_request_read(&request, body, service->projects, problems, e) < 0 ||
         run_request_plan(&request, &plan, problems, e) < 0)
         return -1;
-    plan_to_json(plan, request.pipeline, out);
+    plan_to_json(plan, request.source.pipeline, out);
     return 0;
 }
 

@@ -3,12 +3,15 @@
 #include "api/service/about.h"
 #include "api/service/docs.h"
 #include "api/service/environment_list.h"
+#include "api/service/jobs_api.h"
 #include "api/service/kernel_list.h"
 #include "api/service/parts.h"
 #include "api/service/plans.h"
 #include "api/service/queue.h"
+#include "api/service/reports.h"
 #include "api/service/runs.h"
 #include "api/service/steps.h"
+#include "api/service/webhooks.h"
 #include "base/limits.h"
 
 /* Handlers of streams.h know of no service. */
@@ -51,12 +54,20 @@ static const char *const list_queries[] = {
     "status", "project", "pipeline_uuid", "job_uuid", "limit", "cursor", "include", NULL,
 };
 static const char *const step_queries[] = {"attempt", NULL};
+static const char *const compare_queries[] = {"to", NULL};
 static const char *const event_queries[] = {"run", "after", NULL};
+static const char *const job_queries[] = {
+    "status", "project", "pipeline_uuid", "limit", "cursor", NULL,
+};
+static const char *const page_queries[] = {"limit", "cursor", NULL};
+static const char *const result_queries[] = {"fire", "sort", "format", "limit", "cursor", NULL};
 static const char *const environment_queries[] = {"project", NULL};
 
 #define API      "/api/v1"
 #define RUN      API "/runs/{run}"
 #define STEP     RUN "/steps/{step}"
+#define JOB      API "/jobs/{job}"
+#define WEBHOOK  API "/webhooks/{webhook}"
 #define DOCUMENT LIMIT_REQUEST_BYTES
 #define SMALL    LIMIT_SMALL_REQUEST_BYTES
 
@@ -84,6 +95,30 @@ const struct route service_routes[] = {
     {"POST",   RUN "/rerun",        ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, runs_rerun},
     {"GET",    STEP "/log",         ROUTE_TOKEN, ROUTE_WORKER, 0, step_queries, steps_log},
     {"GET",    STEP "/notebook",    ROUTE_TOKEN, ROUTE_WORKER, 0, step_queries, steps_notebook},
+    {"GET",    STEP "/figures/{name}", ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, reports_figure},
+    {"GET",    RUN "/report",       ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, reports_get},
+    {"GET",    RUN "/compare",      ROUTE_TOKEN, ROUTE_WORKER, 0, compare_queries, reports_compare},
+    {"POST",   API "/jobs",         ROUTE_TOKEN, ROUTE_WORKER, DOCUMENT, NULL, jobs_api_create},
+    {"GET",    API "/jobs",         ROUTE_TOKEN, ROUTE_WORKER, 0, job_queries, jobs_api_list},
+    {"POST",   API "/jobs/preview", ROUTE_TOKEN, ROUTE_WORKER, DOCUMENT, NULL, jobs_api_preview},
+    {"GET",    JOB,                 ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, jobs_api_get},
+    {"PUT",    JOB,                 ROUTE_TOKEN, ROUTE_WORKER, DOCUMENT, NULL, jobs_api_change},
+    {"DELETE", JOB,                 ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, jobs_api_delete},
+    {"POST",   JOB "/confirm",      ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_confirm},
+    {"POST",   JOB "/pause",        ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_pause},
+    {"POST",   JOB "/resume",       ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_resume},
+    {"POST",   JOB "/abort",        ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_abort},
+    {"POST",   JOB "/trigger",      ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_trigger},
+    {"POST",   JOB "/duplicate",    ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_duplicate},
+    {"GET",    JOB "/fires",        ROUTE_TOKEN, ROUTE_WORKER, 0, page_queries, jobs_api_fires},
+    {"GET",    JOB "/results",      ROUTE_TOKEN, ROUTE_WORKER, 0, result_queries, jobs_api_results},
+    {"GET",    API "/webhooks",     ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, webhooks_list},
+    {"POST",   API "/webhooks",     ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, webhooks_create},
+    {"GET",    WEBHOOK,             ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, webhooks_get},
+    {"DELETE", WEBHOOK,             ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, webhooks_delete},
+    {"POST",   WEBHOOK "/ping",     ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, webhooks_ping},
+    {"GET",    WEBHOOK "/deliveries", ROUTE_TOKEN, ROUTE_WORKER, 0, page_queries,
+     webhooks_deliveries},
     {"GET",    API "/queue",        ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, queue_get},
     {"GET",    API "/kernels",      ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, kernel_list},
     {"GET",    API "/events",       ROUTE_TOKEN, ROUTE_INLINE, 0, event_queries, events_open},

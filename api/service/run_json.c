@@ -34,7 +34,7 @@ static void put_optional(struct buf *out, const char *key, const char *text)
 static void put_options(struct buf *out, const struct store_run *run)
 {
     auto_json struct json options = {0};
-    int64_t keep_kernels = 0;
+    int64_t keep_kernels = 0, timeout = 0;
     struct err ignored;
 
     if (strcmp(run->options, "{}") != 0) /* without any effort for most */
@@ -43,6 +43,8 @@ static void put_options(struct buf *out, const struct store_run *run)
     json_int(&options, json_get(&options, 0, "keep_kernels"), &keep_kernels);
     json_put_member_raw(out, "in_place", in_place ? STR("true") : STR("false"));
     json_put_member_int(out, "keep_kernels", keep_kernels);
+    json_int(&options, json_get(&options, 0, "timeout"), &timeout);
+    json_put_member_int(out, "timeout", timeout);
 }
 
 static const char *class_of(const struct store_run *run)

@@ -9,11 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runner/plan/overrides.h"
-
-/* Names near to an unknown one are looked for among all steps: for so many of them. */
-#define EXPLAINED_UNKNOWNS 5u
-
-#define PIPELINE_PARAMETERS "pipeline_parameters"
+#include "runner/plan/owners.h"
 
 static const struct body_field fields[] = {
     {"project", JSON_STRING, FIELD_REQUIRED},
@@ -24,37 +20,19 @@ static const struct body_field fields[] = {
     {"parameters", JSON_OBJECT, FIELD_OPTIONAL},
     {"in_place", JSON_BOOL, FIELD_OPTIONAL},
     {"keep_kernels", JSON_NUMBER, FIELD_OPTIONAL},
+    {"timeout", JSON_NUMBER, FIELD_OPTIONAL},
     {0},
 };
 
 struct reading {
     const struct json *body;
-    const char *projects;
     struct run_request *request;
     struct problems *problems;
-    struct err broken; /* what is no fault of the request: with a code, when there is any */
 };
 
 static json_at get(const struct reading *r, const char *name)
 {
     return body_get(r->body, fields, name);
-}
-
-/* Rightly or wrongly. */
-static bool is_given(const struct reading *r, const char *name)
-{
-    enum json_kind kind = json_kind(r->body, json_get(r->body, 0, name));
-
-    return kind != JSON_ABSENT && kind != JSON_NULL;
-}
-
-static int fail(const struct reading *r, struct err *e)
-{
-    if (r->broken.code != ERR_NONE) {
-        *e = r->broken;
-        return -1;
-    }
-    return problems_to_err(r->problems, e);
 }
 
 /* A string's value; NULL, with a problem, when a C string cannot hold it. free() it. */
@@ -67,99 +45,6 @@ static char *text_of(const struct reading *r, json_at at)
     return text;
 }
 
-/* --- project and pipeline --- */
-
-/* A path that does not lead where it should is the request's affair; descriptors that have run out
- * and disks that fail are ours. */
-static void add_path_problem(struct reading *r, json_at at, const struct err *e)
-{
-    if (e->code == ERR_IO || e->code == ERR_NO_SPACE)
-        r->broken = *e;
-    else
-        problems_add(r->problems, r->body, at, "%s", e->text);
-}
-
-static void read_pipeline_path(struct reading *r, enum project_file file)
-{
-    json_at at = get(r, "pipeline_path");
-    auto_free char *path = at == JSON_NONE ? NULL : text_of(r, at);
-    struct err e;
-
-    if (path && project_set_pipeline(&r->request->project, path, file, &e) < 0)
-        add_path_problem(r, at, &e);
-}
-
-static void read_project(struct reading *r)
-{
-    json_at at = get(r, "project");
-    auto_free char *path = at == JSON_NONE ? NULL : text_of(r, at);
-    bool is_defined = get(r, "pipeline_definition") != JSON_NONE;
-    struct err e;
-
-    if (!path)
-        return;
-    if (project_open_beneath(r->projects, path, &r->request->project, &e) == 0)
-        read_pipeline_path(r, is_defined ? PROJECT_FILE_MAY_MISS : PROJECT_FILE_EXISTS);
-    else
-        add_path_problem(r, at, &e);
-}
-
-/* A problem of the definition as one of the body that it stands in. */
-static void add_moved(const struct run_request *request, const struct problem *problem,
-                      struct problems *problems)
-{
-    auto_free char *pointer = mem_printf("/pipeline_definition%s", problem->pointer);
-    struct json_place place = {problem->line, problem->column};
-
-    if (place.line == 1)
-        place.column += request->place.column - 1;
-    if (place.line > 0)
-        place.line += request->place.line - 1;
-    problems_add_place(problems, pointer, place, "%s", problem->detail);
-}
-
-static void add_from_pipeline(const struct run_request *request, const struct problems *from,
-                              struct problems *problems)
-{
-    for (uint32_t i = 0; i < from->count; i++) {
-        const struct problem *problem = &from->items[i];
-        if (request->place.line > 0)
-            add_moved(request, problem, problems);
-        else
-            problems_add_place(problems, problem->pointer,
-                               (struct json_place){problem->line, problem->column}, "%s",
-                               problem->detail);
-    }
-    problems->total += from->total - from->count;
-}
-
-static void read_definition(struct reading *r, json_at at)
-{
-    struct run_request *request = r->request;
-    auto_problems struct problems found = {0};
-    auto_free char *origin =
-        request->project.dir ? submission_origin(&request->project) : mem_strdup("");
-    struct err e;
-
-    request->place = json_place(r->body, at);
-    pipeline_parse(json_raw(r->body, at), origin, &request->pipeline, &found, &e);
-    add_from_pipeline(request, &found, r->problems);
-}
-
-/* -1: it cannot be read, or is wrong. */
-static int read_file(struct reading *r, struct err *e)
-{
-    const struct project *project = &r->request->project;
-
-    if (pipeline_read(project->dir, project->pipeline_path, &r->request->pipeline, r->problems,
-                      e) == 0)
-        return 0;
-    if (r->problems->total > 0)
-        return -1;
-    add_path_problem(r, get(r, "pipeline_path"), e);
-    return fail(r, e);
-}
-
 /* --- selection --- */
 
 static void read_run_type(struct reading *r)
@@ -170,23 +55,6 @@ static void read_run_type(struct reading *r)
 
     if (name && run_type_parse(name, &r->request->run_type, &e) < 0)
         problems_add(r->problems, r->body, at, "%s", e.text);
-}
-
-/* People may have written a title or a path: then it is said whose that is. */
-static void add_unknown_step(struct reading *r, json_at at, struct str name)
-{
-    const struct pipeline *pipeline = r->request->pipeline;
-    auto_free char *text = mem_strndup(name.text, name.len);
-    struct err e;
-    uint32_t meant;
-
-    if (r->problems->total >= EXPLAINED_UNKNOWNS)
-        problems_add(r->problems, r->body, at, "unknown step \"%s\"", text);
-    else if (pipeline_find_step(pipeline, text, &meant, &e) < 0)
-        problems_add(r->problems, r->body, at, "%s", e.text);
-    else
-        problems_add(r->problems, r->body, at, "\"%s\" is no uuid; the step's is \"%s\"", text,
-                     pipeline->steps[meant].uuid);
 }
 
 static void read_uuids(struct reading *r)
@@ -205,9 +73,9 @@ static void read_uuids(struct reading *r)
             continue;
         }
         struct str uuid = json_text(r->body, at, &scratch);
-        uint32_t step = pipeline_index(request->pipeline, uuid);
+        uint32_t step = pipeline_index(request->source.pipeline, uuid);
         if (step == STEP_NONE)
-            add_unknown_step(r, at, uuid);
+            owners_add_unknown_step(request->source.pipeline, r->body, at, r->problems);
         else
             request->selected[request->selected_count++] = step;
     }
@@ -215,141 +83,57 @@ static void read_uuids(struct reading *r)
 
 /* --- parameters --- */
 
-struct override_list {
-    struct override *items;
-    size_t count, capacity;
-};
-
-static void override_list_clear(struct override_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free((char *)list->items[i].name);
-    free(list->items);
-}
-
-/* The step, or STEP_NONE for the pipeline; false, with a problem, when the key is neither. */
-static bool read_owner(struct reading *r, json_at key, uint32_t *ret_step)
-{
-    static const char *const known[] = {PIPELINE_PARAMETERS, NULL};
-    auto_buf struct buf name = {0};
-
-    json_string(r->body, key, &name);
-    struct str owner = {buf_text(&name), name.len};
-    *ret_step = STEP_NONE;
-    if (str_is(owner, PIPELINE_PARAMETERS))
-        return true;
-    *ret_step = pipeline_index(r->request->pipeline, owner);
-    if (*ret_step != STEP_NONE)
-        return true;
-    if (str_nearest(owner.text, known))
-        problems_add(r->problems, r->body, key, "unknown step \"%s\"; did you mean \"%s\"?",
-                     owner.text, PIPELINE_PARAMETERS);
-    else
-        add_unknown_step(r, key, owner);
-    return false;
-}
-
-static void read_owner_parameters(struct reading *r, json_at key, struct override_list *list)
-{
-    json_at values = json_value(key);
-    uint32_t step;
-
-    if (!read_owner(r, key, &step))
-        return;
-    if (json_kind(r->body, values) != JSON_OBJECT) {
-        problems_add(r->problems, r->body, values, "must be an object, is %s",
-                     json_kind_name(json_kind(r->body, values)));
-        return;
-    }
-    json_each (r->body, values, member) {
-        char *name = text_of(r, member);
-        if (!name)
-            continue;
-        mem_grow(list->items, list->count, list->capacity);
-        list->items[list->count++] = (struct override){
-            .step = step, .name = name, .value = json_raw(r->body, json_value(member))};
-    }
-}
-
-static uint32_t count_parameters(const struct reading *r, json_at parameters)
-{
-    uint64_t count = 0;
-
-    json_each (r->body, parameters, key)
-        count += json_count(r->body, json_value(key));
-    return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-}
-
 static void read_parameters(struct reading *r)
 {
     struct run_request *request = r->request;
-    auto_with(override_list_clear) struct override_list list = {0};
+    auto_override_list struct override_list list = {0};
     json_at parameters = get(r, "parameters");
 
     if (parameters == JSON_NONE)
         return;
-    if (count_parameters(r, parameters) > LIMIT_REQUEST_PARAMETERS) {
-        problems_add(r->problems, r->body, parameters,
-                     "more than the %u parameters that a request may set",
-                     LIMIT_REQUEST_PARAMETERS);
-        return;
-    }
-    json_each (r->body, parameters, key)
-        read_owner_parameters(r, key, &list);
+    owners_read(request->source.pipeline, r->body, parameters, r->problems, &list);
     if (list.count > 0)
-        overrides_apply(request->pipeline, list.items, list.count, &request->definition);
+        overrides_apply(request->source.pipeline, list.items, list.count, &request->definition);
     json_write(r->body, parameters, JSON_COMPACT, 0, &request->parameters);
 }
 
 /* --- the whole --- */
 
-/* Fields that need no pipeline, and the pipeline as far as the body has it. */
-static int read_body(struct reading *r, struct err *e)
-{
-    json_at definition;
-
-    if (!body_check(r->body, fields, r->problems))
-        return fail(r, e);
-    definition = get(r, "pipeline_definition");
-    read_project(r);
-    read_run_type(r);
-    r->request->in_place = json_is_true(r->body, get(r, "in_place"));
-    r->request->keep_kernels_s =
-        body_seconds(r->body, get(r, "keep_kernels"), LIMIT_KEEP_KERNELS_S, r->problems);
-    if (definition != JSON_NONE)
-        read_definition(r, definition);
-    else if (!is_given(r, "pipeline_path") && !is_given(r, "pipeline_definition"))
-        problems_add(r->problems, r->body, 0,
-                     "\"pipeline_path\" or \"pipeline_definition\" is missing");
-    return 0;
-}
-
-static int read_all(struct reading *r, struct err *e)
+/* What needs no pipeline. */
+static void read_options(struct reading *r)
 {
     struct run_request *request = r->request;
 
-    if (read_body(r, e) < 0)
+    read_run_type(r);
+    request->in_place = json_is_true(r->body, get(r, "in_place"));
+    request->keep_kernels_s =
+        body_seconds(r->body, get(r, "keep_kernels"), LIMIT_KEEP_KERNELS_S, r->problems);
+    request->timeout_s = body_seconds(r->body, get(r, "timeout"), LIMIT_RUN_TIMEOUT_S, r->problems);
+}
+
+static int read_all(struct reading *r, const char *projects, struct err *e)
+{
+    struct pipeline_request *source = &r->request->source;
+
+    if (!body_check(r->body, fields, r->problems))
+        return problems_to_err(r->problems, e);
+    if (pipeline_request_read(source, r->body, projects, r->problems, e) < 0)
         return -1;
-    if (r->broken.code != ERR_NONE)
-        return fail(r, e);
-    if (!request->pipeline) {
-        if (r->problems->total > 0)
-            return fail(r, e);
-        if (read_file(r, e) < 0)
-            return -1;
-    }
+    read_options(r);
+    if (pipeline_request_read_file(source, r->body, r->problems, e) < 0)
+        return -1;
     read_uuids(r);
     read_parameters(r);
-    return r->problems->total > 0 ? fail(r, e) : 0;
+    return r->problems->total > 0 ? problems_to_err(r->problems, e) : 0;
 }
 
 int run_request_read(struct run_request *ret_request, const struct json *body, const char *projects,
                      struct problems *problems, struct err *e)
 {
     struct run_request request = {0};
-    struct reading r = {body, projects, &request, problems, {0}};
+    struct reading r = {body, &request, problems};
 
-    if (read_all(&r, e) < 0) {
+    if (read_all(&r, projects, e) < 0) {
         run_request_clear(&request);
         return -1;
     }
@@ -359,8 +143,7 @@ int run_request_read(struct run_request *ret_request, const struct json *body, c
 
 void run_request_clear(struct run_request *request)
 {
-    project_clear(&request->project);
-    pipeline_free(request->pipeline);
+    pipeline_request_clear(&request->source);
     buf_clear(&request->definition);
     buf_clear(&request->parameters);
     free(request->selected);
@@ -369,30 +152,14 @@ void run_request_clear(struct run_request *request)
 
 /* --- what comes of it --- */
 
-static int check_files(const struct run_request *request, const struct plan *plan,
-                       struct problems *problems, struct err *e)
-{
-    const struct project *project = &request->project;
-    auto_problems struct problems found = {0};
-
-    if (plan_check_files(plan, request->pipeline, project->dir, project->pipeline_dir, &found, e) <
-        0)
-        return -1;
-    if (found.total == 0)
-        return 0;
-    add_from_pipeline(request, &found, problems);
-    problems_to_err(problems, e);
-    return request->place.line > 0 ? -1 : err_prefix(e, "\"%s\"", project->pipeline_path);
-}
-
 int run_request_plan(const struct run_request *request, struct plan **ret_plan,
                      struct problems *problems, struct err *e)
 {
     auto_plan struct plan *plan = NULL;
 
-    if (plan_make(request->pipeline, request->run_type, request->selected, request->selected_count,
-                  &plan, e) < 0 ||
-        check_files(request, plan, problems, e) < 0)
+    if (plan_make(request->source.pipeline, request->run_type, request->selected,
+                  request->selected_count, &plan, e) < 0 ||
+        pipeline_request_check_files(&request->source, plan, problems, e) < 0)
         return -1;
     *ret_plan = take_ptr(&plan);
     return 0;
@@ -403,10 +170,10 @@ int run_request_submission(const struct run_request *request, struct submission 
 {
     auto_problems struct problems found = {0};
     auto_plan struct plan *plan = NULL;
-    const struct json *doc = &request->pipeline->doc;
+    const struct json *doc = &request->source.pipeline->doc;
     bool has_parameters = request->definition.len > 0;
     struct request asked = {
-        .project = &request->project,
+        .project = &request->source.project,
         .definition = has_parameters
                           ? (struct str){request->definition.data, request->definition.len}
                           : (struct str){doc->text, doc->len},
@@ -417,6 +184,7 @@ int run_request_submission(const struct run_request *request, struct submission 
         .launcher = LAUNCHER_CHOICE_ENVIRONMENT,
         .in_place = request->in_place,
         .keep_kernels_s = request->keep_kernels_s,
+        .timeout_s = request->timeout_s,
     };
 
     if (submission_make(&asked, ret_submission, &found, e) == 0)

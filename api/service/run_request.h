@@ -1,32 +1,24 @@
 /* run_request: what somebody asks to be run, as the body of POST plans and POST runs says it,
  * checked: the project, the pipeline with its parameters, the selection.
  *
- * A pipeline_definition in the body stands as the bytes that it was; what is wrong in it is
- * reported where it stands in the body. What is wrong in the file of a pipeline_path is reported
- * where it stands there. Reads the project's directory; changes nothing. Owns its values, borrows
- * the body.
+ * Reads the project's directory; changes nothing. Owns its values, borrows the body.
  */
 #ifndef SEGUE_API_SERVICE_RUN_REQUEST_H
 #define SEGUE_API_SERVICE_RUN_REQUEST_H
 
-#include "base/json.h"
-#include "base/problems.h"
+#include "api/service/pipeline_request.h"
 #include "runner/engine/submission.h"
-#include "runner/plan/pipeline.h"
-#include "runner/plan/plan.h"
-#include "runner/plan/project.h"
 
 struct run_request {
-    struct project project;    /* pipeline_path "": only a definition was given */
-    struct pipeline *pipeline; /* as it was given, without the request's parameters */
-    struct json_place place;   /* where the definition starts in the body; line 0: in no body */
-    struct buf definition;     /* with the parameters; empty: there are none */
-    struct buf parameters;     /* JSON, as they were asked for; empty: none */
+    struct pipeline_request source; /* the pipeline as it was given, without the parameters */
+    struct buf definition;          /* with the parameters; empty: there are none */
+    struct buf parameters;          /* JSON, as they were asked for; empty: none */
     enum run_type run_type;
     uint32_t *selected; /* indices of steps */
     uint32_t selected_count;
     bool in_place;
     uint32_t keep_kernels_s;
+    uint32_t timeout_s; /* of the whole run; 0: none */
 };
 
 /* `projects` is the directory below which projects lie, without links. Refused with ERR_INVALID or

@@ -1,7 +1,9 @@
 #include "api/service/runs.h"
 
 #include "api/service/body.h"
+#include "api/service/list_query.h"
 #include "api/service/parts.h"
+#include "api/service/request_key.h"
 #include "api/service/run_json.h"
 #include "api/service/run_request.h"
 #include "base/fs.h"
@@ -10,14 +12,7 @@
 #include "runner/engine/rerun.h"
 #include "runner/plan/project.h"
 
-#include <ctype.h>
-#include <inttypes.h>
-#include <openssl/evp.h>
 #include <string.h>
-
-#define LIST_LIMIT_DEFAULT 50
-#define LIST_LIMIT_MAX     1000
-#define KEY_LENGTH_MAX     255
 
 /* --- commands --- */
 
@@ -86,34 +81,6 @@ static void answer_accepted(const struct service *service, struct exchange *exch
 
 /* --- keys of requests --- */
 
-/* Another path or body is another request. */
-static void put_digest(const struct exchange *exchange, char digest[static 65])
-{
-    struct str body = exchange_body(exchange);
-    const char *path = exchange_path(exchange);
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-
-    if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL) ||
-        !EVP_DigestUpdate(context, path, strlen(path) + 1) ||
-        !EVP_DigestUpdate(context, body.len > 0 ? body.text : "", body.len) ||
-        !EVP_DigestFinal_ex(context, hash, NULL))
-        abort(); /* out of memory: nothing else can fail */
-    EVP_MD_CTX_free(context);
-    for (unsigned i = 0; i < 32; i++)
-        snprintf(digest + 2 * i, 3, "%02x", hash[i]);
-}
-
-static bool is_key(const char *text)
-{
-    size_t len = strlen(text);
-
-    for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] >= 0x7f)
-            return false;
-    return len >= 1 && len <= KEY_LENGTH_MAX;
-}
-
 /* Who asks again gets the run of the first time, whatever has become of the project since: the key
  * is looked up before anything is checked. The engine decides between two that come at once.
  * 1: the exchange was answered, -1 as well. */
@@ -127,10 +94,8 @@ static int answer_repeated(const struct service *service, struct exchange *excha
     int found = store ? store_request(store, key->key, digest, &run, &e) : -1;
 
     readers_give_back(service->readers, store);
-    if (found > 0 && strcmp(digest, key->digest) != 0)
-        found = err_set(&e, ERR_INVALID,
-                        "the Idempotency-Key was used for another request before: a new request "
-                        "needs a new key");
+    if (found > 0 && request_key_check(key, digest, &e) < 0)
+        found = -1;
     if (found < 0)
         answer_refusal(exchange, &e);
     else if (found > 0)
@@ -142,19 +107,9 @@ static int answer_repeated(const struct service *service, struct exchange *excha
 static int read_key(const struct service *service, struct exchange *exchange,
                     struct request_key *key)
 {
-    const char *text = exchange_header(exchange, "Idempotency-Key");
-
-    *key = (struct request_key){0};
-    if (!text)
-        return 0;
-    if (!is_key(text)) {
-        exchange_answer_problem(exchange, 400,
-                                "an Idempotency-Key is 1 to 255 visible ASCII characters", NULL);
+    if (request_key_read(exchange, key) < 0)
         return -1;
-    }
-    key->key = (char *)text;
-    put_digest(exchange, key->digest);
-    return answer_repeated(service, exchange, key);
+    return key->key ? answer_repeated(service, exchange, key) : 0;
 }
 
 /* --- new runs --- */
@@ -277,24 +232,6 @@ void runs_rerun(struct exchange *exchange, void *user)
 
 /* --- the end of runs --- */
 
-/* The body must say nothing. -1: the exchange was answered. */
-static int check_no_body(struct exchange *exchange)
-{
-    static const struct body_field none[] = {{0}};
-    auto_json struct json body = {0};
-    auto_problems struct problems problems = {0};
-    struct err e;
-
-    if (body_parse(exchange, &body) < 0)
-        return -1;
-    body_check(&body, none, &problems);
-    if (problems.total == 0)
-        return 0;
-    problems_to_err(&problems, &e);
-    exchange_answer_err(exchange, &e, &problems);
-    return -1;
-}
-
 static void on_cancelled(void *user, const struct engine_reply *reply)
 {
     struct command *command = user;
@@ -311,7 +248,7 @@ void runs_cancel(struct exchange *exchange, void *user)
     struct service *service = user;
     struct err e;
 
-    if (check_no_body(exchange) < 0)
+    if (body_must_be_empty(exchange) < 0)
         return;
     struct command *command = command_new(exchange, service);
     if (engine_post_cancel(service->engine, exchange_segment(exchange, 0), on_cancelled, command,
@@ -414,56 +351,13 @@ struct list_query {
     char *project; /* what filter.project points to */
 };
 
-/* A whole number above zero; false: it is none, or above `max`. */
-static bool read_number(const char *text, int64_t max, int64_t *ret_value)
+static int parse_status(const char *name, unsigned *ret_status, struct err *e)
 {
-    char *end;
+    enum status status;
 
-    if (!isdigit((unsigned char)*text))
-        return false;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    *ret_value = value;
-    return *end == 0 && errno == 0 && value >= 1 && value <= max;
-}
-
-static int read_statuses(const char *text, unsigned *ret_statuses, struct err *e)
-{
-    for (;;) {
-        size_t len = strcspn(text, ",");
-        auto_free char *name = mem_strndup(text, len);
-        enum status status;
-        if (status_parse(name, &status, e) < 0)
-            return -1;
-        *ret_statuses |= 1u << status;
-        if (text[len] == 0)
-            return 0;
-        text += len + 1;
-    }
-}
-
-/* Runs keep their project's directory without links; one that is gone has its old name. */
-static char *project_dir(const struct service *service, const char *path)
-{
-    auto_project struct project project = {0};
-    struct err ignored;
-
-    if (project_open_beneath(service->projects, path, &project, &ignored) == 0)
-        return take_ptr(&project.dir);
-    return fs_join(service->projects, path);
-}
-
-static int read_page(struct exchange *exchange, struct store_filter *filter, struct err *e)
-{
-    const char *limit = exchange_query(exchange, "limit");
-    const char *cursor = exchange_query(exchange, "cursor");
-    int64_t count = LIST_LIMIT_DEFAULT;
-
-    if (limit && !read_number(limit, LIST_LIMIT_MAX, &count))
-        return err_set(e, ERR_INVALID, "limit is a number from 1 to %d", LIST_LIMIT_MAX);
-    if (cursor && !read_number(cursor, INT64_MAX, &filter->before))
-        return err_set(e, ERR_INVALID, "cursor is not what next_cursor of an earlier answer was");
-    filter->limit = (uint32_t)count;
+    if (status_parse(name, &status, e) < 0)
+        return -1;
+    *ret_status = status;
     return 0;
 }
 
@@ -478,12 +372,12 @@ static int read_list_query(const struct service *service, struct exchange *excha
     query->filter.job_uuid = exchange_query(exchange, "job_uuid");
     query->steps = include ? RUN_JSON_WITH_STEPS : RUN_JSON_WITHOUT_STEPS;
     if (project)
-        query->filter.project = query->project = project_dir(service, project);
+        query->filter.project = query->project = list_query_project(service->projects, project);
     if (include && strcmp(include, "steps") != 0)
         return err_set(e, ERR_INVALID, "include can be \"steps\" only, is \"%s\"", include);
-    if (status && read_statuses(status, &query->filter.statuses, e) < 0)
+    if (status && list_query_set(status, parse_status, &query->filter.statuses, e) < 0)
         return err_prefix(e, "status");
-    return read_page(exchange, &query->filter, e);
+    return list_query_page(exchange, &query->filter.limit, &query->filter.before, e);
 }
 
 static int put_list(const struct service *service, const struct list_query *query, struct buf *out,
@@ -500,10 +394,7 @@ static int put_list(const struct service *service, const struct list_query *quer
     readers_give_back(service->readers, store);
     if (result < 0)
         return -1;
-    if (cursor > 0)
-        buf_printf(out, ",\"next_cursor\":\"%" PRId64 "\"", cursor);
-    else
-        buf_puts(out, ",\"next_cursor\":null");
+    list_query_put_cursor(out, cursor);
     json_put_member_int(out, "last_event_id", last);
     buf_putc(out, '}');
     return 0;

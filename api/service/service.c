@@ -43,6 +43,8 @@ static void on_event(void *user, const struct engine_event *event)
         log_end(event);
     else if (strncmp(event->event, "run_", 4) == 0)
         log_line(LOG_INFO, event->event, "run", event->run_uuid, NULL);
+    if (service->jobs && strcmp(event->event, "run_finished") == 0)
+        jobs_wake(service->jobs);
     if (service->streams)
         streams_publish(service->streams, event);
 }
@@ -65,6 +67,15 @@ static void on_recovered(void *user)
     log_line(LOG_INFO, "storage_recovered", NULL);
 }
 
+/* On any thread. */
+static void on_job_told(void *user, const char *what, const char *job_uuid, const char *run_uuid,
+                        const char *detail)
+{
+    (void)user;
+    log_line(strcmp(what, "jobs_failed") == 0 ? LOG_ERROR : LOG_INFO, what, "job", job_uuid, "run",
+             run_uuid, "detail", detail, NULL);
+}
+
 /* On the gateway's thread. */
 static void on_kernel_event(void *user, const char *what, const struct kernel_view *view)
 {
@@ -83,13 +94,15 @@ static void on_stopped(void *user, uint32_t events)
     loop_stop(service->loop);
 }
 
-/* Requests that are in hand wait for the engine, so it must go on while the server is stopped. */
+/* Requests that are in hand wait for the engine, and so do the threads of jobs: it must go on while
+ * they are stopped. */
 static void *stop_server(void *user)
 {
     struct service *service = user;
     uint64_t one = 1;
 
     server_stop(service->server);
+    jobs_stop(service->jobs);
     (void)!write(service->stopped_fd, &one, sizeof one);
     return NULL;
 }
@@ -167,6 +180,22 @@ static int open_gateway(struct service *service, struct err *e)
     return gateway_open(&service->gateway, &options, e);
 }
 
+static int open_jobs(struct service *service, struct err *e)
+{
+    struct jobs_options options = {
+        .engine = service->engine,
+        .readers = service->readers,
+        .state = &service->state,
+        .parallel = service->options->limits[RUN_BACKGROUND].runs,
+        .allow_local_webhooks = service->options->allow_local_webhooks,
+        .is_holding = service->options->is_holding,
+        .told = on_job_told,
+        .user = service,
+    };
+
+    return jobs_open(&service->jobs, &options, e);
+}
+
 static struct jupyter *new_jupyter(const struct service *service)
 {
     struct jupyter_options options = {
@@ -231,7 +260,10 @@ static int open_parts(struct service *service, struct err *e)
     service->readers = readers_new(database);
     service->streams = streams_new(service->loop, service->readers, runs);
     service->run_cache = run_cache_new();
-    return open_server(service, e);
+    if (open_jobs(service, e) < 0 || open_server(service, e) < 0)
+        return -1;
+    jobs_start(service->jobs);
+    return 0;
 }
 
 static void close_parts(struct service *service)
@@ -240,6 +272,7 @@ static void close_parts(struct service *service)
         pthread_join(service->stopper, NULL);
     gateway_close(service->gateway); /* whoever waits for a kernel is answered now */
     jupyter_free(service->jupyter);
+    jobs_close(service->jobs);
     /* The writing connection is the last: it tidies the files of the database up. */
     readers_free(service->readers);
     engine_close(service->engine);

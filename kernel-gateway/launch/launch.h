@@ -42,6 +42,8 @@ struct launch_place {
     bool change_user; /* run as uid:gid instead of our own (a container: always as uid:gid) */
     uid_t uid;
     gid_t gid;
+    int nice; /* above 0: what people wait for goes before it; added to our own niceness, which a
+                 process inherits; a container gets a quarter of what others get */
 
     /* containers only */
     const char *image; /* id or name */

@@ -15,6 +15,9 @@
 /* Threads count: 64 processors' worth of numeric libraries fit, a fork bomb is stopped. */
 #define PIDS_LIMIT 4096
 
+/* Of 1,024 that others get, when all want the processor. */
+#define NICE_CPU_SHARES 256
+
 /* Data loaders hand tensors over through /dev/shm; Docker's own 64 MB break them. */
 #define SHM_BYTES (1 * GiB)
 
@@ -111,6 +114,8 @@ static void put_resources(struct buf *body, const struct launch_place *place)
     json_put_member_int(body, "ShmSize", (int64_t)shm);
     if (place->cpus > 0)
         json_put_member_int(body, "NanoCpus", (int64_t)(place->cpus * 1e9 + 0.5));
+    if (place->nice > 0)
+        json_put_member_int(body, "CpuShares", NICE_CPU_SHARES);
     json_put_member_int(body, "PidsLimit", PIDS_LIMIT);
     if (place->gpus > 0) {
         json_put_key(body, "DeviceRequests");

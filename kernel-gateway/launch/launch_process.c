@@ -24,6 +24,9 @@
 /* Read at one go from one pipe, then everybody else in the loop has a turn: a full default pipe. */
 #define ROUND (64 * 1024)
 
+/* An ordinary user may change one session's share each tenth of a second, all users together. */
+#define SESSION_NICE_MS 150
+
 /* What a killed process may take to go; longer only when it hangs in the kernel (a dead NFS). */
 #define KILL_MS 5000
 
@@ -41,9 +44,11 @@ struct process {
     int pidfd;
     struct loop_source *exit_source;
     struct output outputs[2];
-    bool kill_sent;    /* a SIGKILL of ours */
-    int64_t oom_kills; /* of the cgroup when it began; -1: not readable */
-    bool *freed;       /* set when it is freed inside a callback of ours */
+    int nice;
+    struct loop_source *nice_timer; /* NULL: nothing to do any more */
+    bool kill_sent;                 /* a SIGKILL of ours */
+    int64_t oom_kills;              /* of the cgroup when it began; -1: not readable */
+    bool *freed;                    /* set when it is freed inside a callback of ours */
     char chunk[ROUND];
 };
 
@@ -245,6 +250,30 @@ static void on_exit_seen(void *user)
     process->base.events.ended(process->base.user, &end);
 }
 
+/* --- its share of the processor --- */
+
+/* Where the kernel shares the processor among sessions (autogroup), niceness counts only among the
+ * processes of one, and the session has one of its own. Elsewhere there is no such file. */
+static int nice_session(const struct process *process)
+{
+    auto_free char *path = mem_printf("/proc/%d/autogroup", (int)process->pid);
+    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd < 0 ? 0 : (int)dprintf(fd, "%d", process->nice);
+}
+
+static void on_nice_due(void *user)
+{
+    struct process *process = user;
+
+    if (nice_session(process) < 0 && errno == EAGAIN) {
+        loop_arm_in(process->nice_timer, SESSION_NICE_MS);
+        return;
+    }
+    loop_remove(process->nice_timer);
+    process->nice_timer = NULL;
+}
+
 /* --- the table --- */
 
 static int open_pipes(int pipes[2][2], struct err *e)
@@ -329,6 +358,11 @@ static int process_start(struct launch **ret_launch, struct loop *loop,
     output_open(process, 0, &pipes[0][0]);
     output_open(process, 1, &pipes[1][0]);
     process->exit_source = loop_add_pidfd(loop, child.pidfd, on_exit_seen, process);
+    if (place->nice > 0) {
+        process->nice = place->nice;
+        process->nice_timer = loop_add_timer(loop, on_nice_due, process);
+        on_nice_due(process);
+    }
     close_pipes(pipes);
     *ret_launch = &process->base;
     return 0;
@@ -382,6 +416,7 @@ static void process_free(struct launch *launch)
     if (process->freed)
         *process->freed = true;
     loop_remove(process->exit_source);
+    loop_remove(process->nice_timer);
     output_close(&process->outputs[0]);
     output_close(&process->outputs[1]);
     child_signal_group(process->pid, SIGKILL);

@@ -94,7 +94,8 @@ const struct live_run *engine_run(const struct engine *engine);
  * ERR_UNAVAILABLE (closing).
  *
  * A run is refused with ERR_NO_SPACE, ERR_IO or ERR_UNAVAILABLE when the store cannot be written,
- * ERR_INVALID for a key that was used for something else. `take_key` may be NULL; it is copied. */
+ * ERR_INVALID for a key that was used for something else. The key may be NULL; it is copied. A run
+ * of a job that is there already, by its uuid, is not made again: the reply says is_repeated. */
 int engine_post_submit(struct engine *engine, struct submission *take_submission,
                        const struct request_key *key, engine_done_fn *done, void *user,
                        struct err *e);

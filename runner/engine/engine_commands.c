@@ -23,7 +23,7 @@ static int refuse(struct command *command, const struct err *e)
  * snapshots of their own. */
 static void enqueue(struct engine *engine, int64_t id, const struct submission *submission)
 {
-    struct uuid key = results_key(submission->project.dir, submission->pipeline->uuid);
+    struct uuid key = results_key(submission->origin_dir, submission->pipeline->uuid);
     enum run_class run_class = submission_class(submission);
 
     run_queue_add(engine->queue, id, run_class, run_class == RUN_BACKGROUND ? NULL : key.text);
@@ -78,6 +78,26 @@ static int look_up_key(struct engine *engine, struct command *command, struct er
     return 1;
 }
 
+static int take_nothing(void *data, const struct store_run *run, struct err *e)
+{
+    (void)data;
+    (void)run;
+    (void)e;
+    return 0;
+}
+
+/* A job's run has its uuid before it is made, so whoever was killed meanwhile may ask again. 1: it
+ * is there already. */
+static int look_up_made(struct engine *engine, struct command *command, struct err *e)
+{
+    if (submission_class(command->submission) == RUN_INTERACTIVE)
+        return 0;
+    if (store_run(engine->store, command->run_uuid.text, take_nothing, NULL, e) < 0)
+        return e->code == ERR_NOT_FOUND ? 0 : -1;
+    command->is_repeated = true;
+    return 1;
+}
+
 static int submit(struct engine *engine, struct command *command, struct err *e)
 {
     int64_t id;
@@ -87,6 +107,9 @@ static int submit(struct engine *engine, struct command *command, struct err *e)
         if (known != 0)
             return known < 0 ? -1 : 0;
     }
+    int made = look_up_made(engine, command, e);
+    if (made != 0)
+        return made < 0 ? -1 : 0;
     engine->batch_is_durable = true;
     if (engine_accept(engine, take_ptr(&command->submission), &id, e) < 0)
         return -1;

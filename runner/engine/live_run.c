@@ -84,8 +84,9 @@ int live_record(struct live_run *live, const struct run_event *event, struct str
     struct notice_subject subject = live_subject(live, event->step);
     notices_add_event(live->world->notices, id, &subject, event,
                       (struct str){payload.data, payload.len});
-    return event->step == STEP_NONE ? save_run(live, event->cause, e)
-                                    : save_step(live, event->step, e);
+    if (event->step != STEP_NONE)
+        return save_step(live, event->step, e);
+    return save_run(live, event->kind == EVENT_RUN_FINISHED ? event->cause : CAUSE_NONE, e);
 }
 
 void live_put_failure(struct buf *out, enum cause cause, const char *message)
@@ -191,7 +192,7 @@ int live_run_open(struct live_run **ret_live, const struct live_world *world,
         .turn_fd = -1,
         .id = id,
         .submission = take_submission,
-        .run = run_new(submission->plan, submission->pipeline),
+        .run = run_new(submission->plan, submission->pipeline, submission->timeout_s),
         .steps = mem_array(submission->plan->count, sizeof *live->steps),
     };
     run_dir_init(&live->dir, world->state, submission);

@@ -52,13 +52,20 @@ static int record_stop(struct live_run *live, const struct run_event *event, str
     return 0;
 }
 
+static const char *abort_message(const struct live_run *live, const struct run_event *event)
+{
+    if (event->cause != CAUSE_CANCELLED)
+        return "a step that it needs did not succeed";
+    if (run_cancel_cause(live->run) == CAUSE_TIMEOUT)
+        return "the time limit of the run was over before it started";
+    return "cancelled before it started";
+}
+
 static int record_abort(struct live_run *live, const struct run_event *event, struct err *e)
 {
     auto_buf struct buf failure = {0};
 
-    live_put_failure(&failure, event->cause,
-                     event->cause == CAUSE_CANCELLED ? "cancelled before it started"
-                                                     : "a step that it needs did not succeed");
+    live_put_failure(&failure, event->cause, abort_message(live, event));
     return live_record(live, event, (struct str){failure.data, failure.len}, e);
 }
 
@@ -88,6 +95,7 @@ int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, 
         case ACTION_ABORT:
             result = record_abort(live, &action.event, e);
             break;
+        case ACTION_CANCEL:
         case ACTION_FINISH:
             result = live_record(live, &action.event, (struct str){0}, e);
             break;
@@ -99,8 +107,10 @@ int live_run_decide(struct live_run *live, uint32_t free_slots, msec *ret_wake, 
 
 int live_run_cancel(struct live_run *live, struct err *e)
 {
-    struct run_event event = {
-        .kind = EVENT_CANCEL_REQUESTED, .step = STEP_NONE, .time = clock_wall()};
+    struct run_event event = {.kind = EVENT_CANCEL_REQUESTED,
+                              .cause = CAUSE_CANCELLED,
+                              .step = STEP_NONE,
+                              .time = clock_wall()};
 
     if (run_is_cancelled(live->run) || status_is_final(run_status(live->run)))
         return 0;
@@ -145,6 +155,7 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
         .submission = live->submission,
         .dir = &live->dir,
         .state = world->state,
+        .run = live->run,
         .executed = live->executed,
         .sdk_dir = world->sdk_dir,
     };
@@ -156,7 +167,7 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
     if (executed_path(live->executed, attempt->step) &&
         executed_prepare(live->executed, attempt->step, e) < 0)
         return -1;
-    if (task_make(&task, &source, attempt->step, attempt->number, attempt->mark, e) < 0)
+    if (task_make(&task, &source, attempt->step, attempt->mark, e) < 0)
         return -1;
     if (world->janitor && janitor_marks(world->janitor) >= LIMIT_KEPT_KERNELS)
         task.keep_kernel_s = 0; /* those that there are hold enough */
@@ -165,14 +176,15 @@ static int start_keeper(struct live_attempt *attempt, struct err *e)
     return result;
 }
 
-static void note_failed_start(struct live_run *live, uint32_t step, enum cause cause,
-                              const char *message)
+static struct failed_start *note_failed_start(struct live_run *live, uint32_t step,
+                                              enum cause cause, const char *message)
 {
     struct failed_start *failed = mem_zalloc(sizeof *failed);
 
     *failed = (struct failed_start){
         .step = step, .cause = cause, .message = mem_strdup(message), .next = live->failed};
     live->failed = failed;
+    return failed;
 }
 
 static void start_attempt(struct live_attempt *attempt)
@@ -183,7 +195,7 @@ static void start_attempt(struct live_attempt *attempt)
     struct err e;
 
     if (frozen->cause != CAUSE_NONE) {
-        note_failed_start(live, attempt->step, frozen->cause, frozen->message);
+        note_failed_start(live, attempt->step, frozen->cause, frozen->message)->is_final = true;
         live_attempt_free(attempt);
     } else if (start_keeper(attempt, &e) < 0) {
         note_failed_start(live, attempt->step,

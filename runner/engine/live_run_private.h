@@ -37,6 +37,7 @@ struct failed_start {
     uint32_t step;
     enum cause cause;
     char *message;
+    bool is_final; /* it was found out when the run was frozen: no other attempt does better */
     struct failed_start *next;
 };
 

@@ -58,13 +58,25 @@ static void deliver(struct live_attempt *attempt, struct run_event *event, struc
     live_put_failure(failure, cause, e.text);
 }
 
+/* Experiments are nobody's latest results. */
 static void publish(struct live_attempt *attempt)
 {
     const struct live_run *live = attempt->live;
     struct err ignored; /* later runs that leave this step out will say that there is nothing */
 
+    if (submission_class(live->submission) == RUN_BACKGROUND)
+        return;
     results_publish(live->world->state->root, &live->dir.results_key,
                     live_step_uuid(live, attempt->step), live->dir.io, &ignored);
+}
+
+/* The keeper was told to stop for a time limit, and not whose. */
+static void put_late_run(const struct live_run *live, struct buf *out)
+{
+    auto_free char *message =
+        mem_printf("the run took longer than its limit of %u s", live->submission->timeout_s);
+
+    live_put_failure(out, CAUSE_TIMEOUT, message);
 }
 
 static int end_attempt(struct live_attempt *attempt, enum status status, enum cause cause,
@@ -77,8 +89,11 @@ static int end_attempt(struct live_attempt *attempt, enum status status, enum ca
     attempt->has_ended = true;
     if (!run_step_is_running(live->run, attempt->step))
         return 0; /* it was given up before it could tell */
-    buf_put(&failure, told_failure.text, told_failure.len);
     run_attempt_ended(live->run, attempt->step, status, cause, clock_wall(), &event);
+    if (event.cause == CAUSE_TIMEOUT && run_cancel_cause(live->run) == CAUSE_TIMEOUT)
+        put_late_run(live, &failure);
+    else
+        buf_put(&failure, told_failure.text, told_failure.len);
     if (event.kind == EVENT_STEP_FINISHED) {
         deliver(attempt, &event, &failure);
         if (live_save_sources(live, e) < 0)
@@ -189,7 +204,11 @@ static int read_failed_start(struct live_run *live, struct err *e)
     struct run_event event;
 
     live_put_failure(&failure, failed->cause, failed->message);
-    run_attempt_ended(live->run, failed->step, STATUS_FAILURE, failed->cause, clock_wall(), &event);
+    if (failed->is_final)
+        run_step_failed(live->run, failed->step, failed->cause, clock_wall(), &event);
+    else
+        run_attempt_ended(live->run, failed->step, STATUS_FAILURE, failed->cause, clock_wall(),
+                          &event);
     live->failed = failed->next;
     free(failed->message);
     free(failed);

@@ -12,7 +12,8 @@
 struct engine_reply {
     const struct err *error; /* NULL: it is done, and on disk */
     const char *run_uuid;
-    bool is_repeated; /* the key was known: the run is the one that it was first used for */
+    bool
+        is_repeated; /* the key (a job: the uuid) was known: the run is the one of the first time */
 };
 
 /* Called once, on the engine's thread. */

@@ -8,8 +8,8 @@
  *                                "mime":"image/png","time":"..."}
  *     IO/<step>/figures/
  *
- * and by cells of scrapbook's kind: display_data with application/scrapbook.scrap.json+json
- * ({"name", "data", ...}; what is no JSON scalar is left out) or papermill's older
+ * and by cells of scrapbook's kind: display_data with application/scrapbook.scrap.json+json or
+ * .text+json ({"name", "data", ...}; what is no JSON scalar is left out) or papermill's older
  * application/papermill.record+json, which are found in the journal of the step's last attempt.
  * A scrap is a metric when it is a number, else a parameter; under the same name what the SDK said
  * counts. Lines that are none, and what is over the limits (LIMIT_REPORT_*), are passed over and
@@ -60,6 +60,13 @@ void report_clear(struct report *report);
 /* Appends it as JSON: {"metrics":[{name,value,points:[{step,value,time}]}],"params":[{name,value}],
  * "figures":[{name,mime}],"passed_over":0}; `with_points` false leaves the points out. */
 void report_put(const struct report *report, bool with_points, struct buf *out);
+
+/* The same without the braces, into an object that has been opened. */
+void report_put_members(const struct report *report, bool with_points, struct buf *out);
+
+/* Appends a number as a text that reads back as it, 0.1 as 0.1; else "NaN", "Infinity",
+ * "-Infinity", with their quotes. */
+void report_put_number(double value, struct buf *out);
 
 /* The file of a figure, opened below IO/<step>/; -1 with ERR_NOT_FOUND. Its mime type (one of
  * image/png, image/jpeg, image/svg+xml, text/html, application/json) in *ret_mime. */

@@ -60,6 +60,7 @@ static int make(struct store *reader, const char *run_uuid, const struct rerun_w
         return -1;
     if (wish->from == RERUN_FAILED && narrow_to_failed(reader, old, e) < 0)
         return -1;
+    submission_leave_job(old->submission);
     const struct submission *submission = old->submission;
     if (plan_check_files(submission->plan, submission->pipeline, submission->project.dir,
                          submission->project.pipeline_dir, problems, e) < 0)

@@ -1,5 +1,5 @@
 /* rerun: an ended run once more, as a new run: its frozen definition, parameters and images, on the
- * project as it is now.
+ * project as it is now. A run of a job becomes one that a person waits for.
  *
  * Reads the store and the project's files; changes nothing.
  */

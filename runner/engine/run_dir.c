@@ -45,7 +45,7 @@ void run_dir_init(struct run_dir *dir, const struct state *state,
 {
     *dir = (struct run_dir){
         .path = state_run_dir(state, submission->run_uuid.text),
-        .results_key = results_key(submission->project.dir, submission->pipeline->uuid),
+        .results_key = results_key(submission->origin_dir, submission->pipeline->uuid),
     };
     dir->io = fs_join(dir->path, "io");
     dir->pipeline_file = fs_join(dir->path, "pipeline.json");

@@ -60,7 +60,7 @@ int run_rows_add(struct store *store, const struct submission *submission, int64
     frozen_encode(&submission->frozen, &environments);
     struct store_run row = {
         .uuid = submission->run_uuid.text,
-        .project = submission->project.dir,
+        .project = submission->origin_dir,
         .pipeline_path = submission->project.pipeline_path,
         .pipeline_uuid = pipeline->uuid,
         .pipeline_name = pipeline->name,

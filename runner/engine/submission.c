@@ -39,10 +39,13 @@ static int check_project(const struct project *project, struct err *e)
                    project->dir);
 }
 
-static void copy_project(struct submission *submission, const struct project *project)
+static void copy_project(struct submission *submission, const struct request *request)
 {
+    const struct project *project = request->project;
+
+    submission->origin_dir = mem_strdup(project->dir);
     submission->project = (struct project){
-        .dir = mem_strdup(project->dir),
+        .dir = mem_strdup(request->workspace ? request->workspace : project->dir),
         .pipeline_path = mem_strdup(project->pipeline_path),
         .pipeline_dir = mem_strdup(project->pipeline_dir),
     };
@@ -62,7 +65,7 @@ static int check(struct submission *submission, const struct request *request,
                  struct problems *problems, struct err *e)
 {
     const struct project *project = &submission->project;
-    auto_free char *origin = submission_origin(project);
+    auto_free char *origin = submission_origin(request->project);
     auto_environments struct environments environments = {0};
 
     if (check_project(project, e) < 0)
@@ -88,16 +91,17 @@ int submission_make(const struct request *request, struct submission **ret_submi
 {
     auto_submission struct submission *submission = mem_zalloc(sizeof *submission);
 
-    submission->run_uuid = uuid_random();
+    submission->run_uuid = request->run_uuid ? uuid_of(request->run_uuid) : uuid_random();
     submission->launcher = request->launcher;
     submission->in_place = request->in_place;
     submission->keep_kernels_s = request->keep_kernels_s;
+    submission->timeout_s = request->timeout_s;
     submission->output_dir = mem_strdup(request->output_dir);
     submission->job_uuid = uuid_of(request->job_uuid ? request->job_uuid : "");
     submission->parameters = request->parameters.text
                                  ? mem_strndup(request->parameters.text, request->parameters.len)
                                  : mem_strdup("{}");
-    copy_project(submission, request->project);
+    copy_project(submission, request);
     if (check(submission, request, problems, e) < 0)
         return -1;
     copy_selection(submission, request);
@@ -123,13 +127,17 @@ void submission_put_options(const struct submission *submission, struct buf *out
     if (submission->launcher != LAUNCHER_CHOICE_ENVIRONMENT)
         json_put_member(out, "launcher", launcher_choice_name(submission->launcher));
     json_put_member(out, "output_dir", submission->output_dir);
+    if (submission->timeout_s > 0)
+        json_put_member_int(out, "timeout", submission->timeout_s);
+    if (strcmp(submission->project.dir, submission->origin_dir) != 0)
+        json_put_member(out, "workspace", submission->project.dir);
     buf_putc(out, '}');
 }
 
 static int restore_options(struct submission *submission, const char *text, struct err *e)
 {
     auto_json struct json doc = {0};
-    int64_t keep_kernels = 0;
+    int64_t keep_kernels = 0, timeout = 0;
 
     if (json_parse(&doc, str_of(text), JSON_STRICT, NULL, e) < 0)
         return err_prefix(e, "the run's options");
@@ -137,8 +145,13 @@ static int restore_options(struct submission *submission, const char *text, stru
     submission->in_place = json_is_true(&doc, json_get(&doc, 0, "in_place"));
     json_int(&doc, json_get(&doc, 0, "keep_kernels"), &keep_kernels);
     submission->keep_kernels_s = (uint32_t)keep_kernels;
+    json_int(&doc, json_get(&doc, 0, "timeout"), &timeout);
+    submission->timeout_s = (uint32_t)timeout;
     submission->launcher = launcher_choice_of_name(launcher);
     submission->output_dir = json_strdup(&doc, json_get(&doc, 0, "output_dir"));
+    submission->project.dir = json_strdup(&doc, json_get(&doc, 0, "workspace"));
+    if (!submission->project.dir)
+        submission->project.dir = mem_strdup(submission->origin_dir);
     return 0;
 }
 
@@ -199,7 +212,8 @@ static int restore(struct submission *submission, const struct store_run *run,
                    const struct store_frozen *frozen, struct err *e)
 {
     auto_problems struct problems problems = {0};
-    auto_free char *origin = submission_origin(&submission->project);
+    struct project live = {submission->origin_dir, submission->project.pipeline_path, NULL};
+    auto_free char *origin = submission_origin(&live);
     enum run_type run_type;
 
     if (run_type_parse(run->run_type, &run_type, e) < 0 ||
@@ -220,8 +234,8 @@ int submission_restore(const struct store_run *run, const struct store_frozen *f
     submission->run_uuid = uuid_of(run->uuid);
     submission->rerun_of = uuid_of(run->rerun_of);
     submission->job_uuid = uuid_of(run->job_uuid);
+    submission->origin_dir = mem_strdup(run->project);
     submission->project = (struct project){
-        .dir = mem_strdup(run->project),
         .pipeline_path = mem_strdup(run->pipeline_path),
         .pipeline_dir = fs_dirname(run->pipeline_path),
     };
@@ -242,6 +256,13 @@ int submission_narrow(struct submission *submission, const char *const *uuids, u
     if (replan(submission, RUN_SELECTION, e) < 0)
         return -1;
     return restore_environments(submission, e);
+}
+
+void submission_leave_job(struct submission *submission)
+{
+    submission->job_uuid = (struct uuid){0};
+    free(submission->project.dir);
+    submission->project.dir = mem_strdup(submission->origin_dir);
 }
 
 /* --- looking --- */
@@ -284,6 +305,7 @@ void submission_free(struct submission *submission)
     plan_free(submission->plan);
     pipeline_free(submission->pipeline);
     project_clear(&submission->project);
+    free(submission->origin_dir);
     free(submission->output_dir);
     free(submission);
 }

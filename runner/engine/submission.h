@@ -21,7 +21,8 @@ struct submission {
     struct uuid run_uuid;
     struct uuid job_uuid;      /* all zero: of none; else it runs in the background */
     struct uuid rerun_of;      /* all zero: of none */
-    struct project project;    /* pipeline_path "": the definition came with the request */
+    struct project project;    /* that it works on; pipeline_path "": no file of its own */
+    char *origin_dir;          /* the live project: project.dir, unless it has a workspace */
     struct pipeline *pipeline; /* of the definition with the run's parameters in it */
     struct plan *plan;
     char **selected;  /* uuids, NULL at the end; for the record */
@@ -31,6 +32,7 @@ struct submission {
     enum launcher_choice launcher;
     bool in_place;
     uint32_t keep_kernels_s; /* how long the kernel of a failed notebook is kept; 0: not at all */
+    uint32_t timeout_s;      /* of the whole run, from its start; 0: none */
     char *output_dir;        /* absolute, or NULL */
 };
 
@@ -45,8 +47,13 @@ struct request {
     enum launcher_choice launcher;
     bool in_place;
     uint32_t keep_kernels_s; /* LIMIT_KEEP_KERNELS_S at most */
+    uint32_t timeout_s;      /* LIMIT_RUN_TIMEOUT_S at most; 0: none */
     const char *output_dir;  /* or NULL */
     const char *job_uuid;    /* or NULL */
+    const char *run_uuid;    /* NULL: a random one */
+    /* The directory that the run works on in place of the project, of which it is a copy: absolute.
+     * Lists show the run with the project all the same. NULL: the project itself. */
+    const char *workspace;
 };
 
 /* Refused with ERR_INVALID or ERR_LIMIT; what is wrong with the definition goes to `problems`.
@@ -64,12 +71,16 @@ int submission_restore(const struct store_run *run, const struct store_frozen *f
 int submission_narrow(struct submission *submission, const char *const *uuids, uint32_t count,
                       struct err *e);
 
-/* What a pipeline without a uuid gets one from. free() it. */
+/* What a pipeline without a uuid gets one from: the live project and the path. free() it. */
 char *submission_origin(const struct project *project);
 
 enum run_class submission_class(const struct submission *submission);
 
-/* How the run is to be done, as JSON: {in_place, keep_kernels, launcher, output_dir}. */
+/* Makes an interactive run on the live project of one that a job made on a copy. */
+void submission_leave_job(struct submission *submission);
+
+/* How the run is to be done, as JSON: {in_place, keep_kernels, launcher, output_dir, timeout,
+ * workspace}. */
 void submission_put_options(const struct submission *submission, struct buf *out);
 
 /* Adds what will not be as somebody may expect: limits bind containers, not local processes. */

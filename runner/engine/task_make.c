@@ -8,6 +8,9 @@
 
 #include <math.h>
 
+/* A tenth of the processor beside one that a person waits for, all of it when nobody does. */
+#define BACKGROUND_NICE 10
+
 static void put_names(struct task *task, const struct task_source *source, uint32_t plan_step,
                       const char *mark)
 {
@@ -22,6 +25,7 @@ static void put_names(struct task *task, const struct task_source *source, uint3
     task->source = submission_source(submission, plan_step);
     task->output = mem_strdup(executed_path(source->executed, plan_step));
     task->project_dir = mem_strdup(submission->project.dir);
+    task->origin_dir = mem_strdup(submission->origin_dir);
     task->pipeline_file = mem_strdup(dir->pipeline_file);
     task->io_dir = mem_strdup(dir->io);
     task->data_dir = state_data_dir(source->state);
@@ -30,6 +34,8 @@ static void put_names(struct task *task, const struct task_source *source, uint3
     task->change_user = dir->change_user;
     task->uid = dir->uid;
     task->gid = dir->gid;
+    if (submission_class(submission) == RUN_BACKGROUND)
+        task->nice = BACKGROUND_NICE;
 }
 
 static void put_environment(struct task *task, const struct frozen_environment *frozen)
@@ -101,20 +107,36 @@ static int bring_results(const struct task_source *source, uint32_t plan_step, s
     return 0;
 }
 
+/* Steps may have made links of what is theirs, and we may be root: nothing is removed outside. */
+static int remove_report(const struct task_source *source, const char *step_uuid, struct err *e)
+{
+    struct err missing;
+    auto_close int fd = fs_open_directory_beneath(source->dir->io, step_uuid, &missing);
+
+    if (fd < 0)
+        return 0;
+    auto_free char *report = mem_printf("/proc/self/fd/%d/report.jsonl", fd);
+    auto_free char *figures = mem_printf("/proc/self/fd/%d/figures", fd);
+    if (fs_remove_tree(report, e) < 0 || fs_remove_tree(figures, e) < 0)
+        return err_prefix(e, "what the step reported before");
+    return 0;
+}
+
 int task_make(struct task *task, const struct task_source *source, uint32_t plan_step,
-              uint32_t number, const char *mark, struct err *e)
+              const char *mark, struct err *e)
 {
     const struct submission *submission = source->submission;
     const struct pipeline_step *step = submission_step(submission, plan_step);
 
-    *task = (struct task){.number = number};
+    *task = (struct task){.number = run_step_attempt(source->run, plan_step)};
     put_names(task, source, plan_step, mark);
     put_environment(task, submission_environment(submission, plan_step));
     put_step(task, step);
-    if (step->kind == STEP_NOTEBOOK && number > step->retry_limit)
+    if (step->kind == STEP_NOTEBOOK && run_step_is_last_try(source->run, plan_step))
         task->keep_kernel_s = submission->keep_kernels_s;
     if (put_parameters(task, submission->pipeline, step, e) < 0 ||
-        bring_results(source, plan_step, e) < 0) {
+        bring_results(source, plan_step, e) < 0 ||
+        (task->number > 1 && remove_report(source, step->uuid, e) < 0)) {
         task_clear(task);
         return -1;
     }

@@ -37,7 +37,11 @@ struct jobs_options {
 };
 
 int jobs_open(struct jobs **ret_jobs, const struct jobs_options *options, struct err *e);
-void jobs_close(struct jobs *jobs); /* before the engine is closed; runs go on. NULL is allowed */
+
+/* Begins and ends its threads. The engine's loop has to turn until jobs_stop has returned. */
+void jobs_start(struct jobs *jobs);
+void jobs_stop(struct jobs *jobs);  /* runs go on; not started is fine */
+void jobs_close(struct jobs *jobs); /* NULL is allowed */
 
 /* The engine has something new in its log. Any thread; cheap. */
 void jobs_wake(struct jobs *jobs);
@@ -99,7 +103,7 @@ int jobs_remove_webhook(struct jobs *jobs, const char *uuid, struct err *e);
 int jobs_ping_webhook(struct jobs *jobs, const char *uuid, struct err *e); /* queues a delivery */
 
 /* Where a job's frozen project lies; free() it. */
-char *jobs_snapshot_dir(const struct jobs *jobs, const char *job_uuid);
+char *jobs_snapshot_dir(const struct jobs *jobs, const struct job_row *job);
 
 /* Appends figures as Prometheus text. */
 void jobs_metrics(const struct jobs *jobs, struct buf *out);

@@ -13,15 +13,17 @@
  *     OWNERS: {"pipeline_parameters": {NAME: VALUE}, STEP_UUID: {NAME: VALUE}}
  *     GRID:   {"pipeline_parameters": {NAME: AXIS}, STEP_UUID: {NAME: AXIS}}
  *     AXIS:   [VALUE, ...]                  the values
- *             "0.1:1:0.1"                   start:stop:step, stop included; decimals stay exact
- *             "1..5"                        whole numbers, both included
+ *             "0.1:1:0.1"                   start:stop:step, stop included where it is hit;
+ * decimals stay exact, and all are fractions: 0.1, ..., 1.0 "1..5"                        whole
+ * numbers, both included
  *             {"uniform": [a, b]}, {"log_uniform": [a, b]}, {"int_uniform": [a, b]}   random only
  *
  * product: every combination, the first axis outermost. zip: the n-th of each; all are equally
  * long. random: `count` different combinations of the product without replacement (all of them when
  * count is larger), or `count` draws where an axis is a distribution; the same seed gives the same
- * sets on every machine. Sets are numbered from 0 before any is left out, and keep their numbers.
- * A set is made when it is asked for. Immutable once read; any thread. Owns everything.
+ * sets on every machine, and a larger count the same ones first. What the grid or a set of the list
+ * has goes over what base has. Sets are numbered from 0 before any is left out, and keep their
+ * numbers. A set is made when it is asked for. Immutable once read; any thread. Owns everything.
  */
 #ifndef SEGUE_RUNNER_PARAMETER_SETS_H
 #define SEGUE_RUNNER_PARAMETER_SETS_H
@@ -76,7 +78,9 @@ int parameter_sets_apply(const struct pipeline *pipeline, struct str owners, str
                          struct err *e);
 
 /* `<pipeline>.parameters.json` beside a pipeline, as Orchest writes it: OWNERS whose values are
- * lists, or strings that hold a JSON list: appended as a GRID. ERR_INVALID. */
+ * lists, or strings that hold a JSON list or are a range; or the same as Orchest keeps it with a
+ * job, below {"key", "title", "parameters"}. Appended as a GRID. ERR_INVALID, with what is wrong in
+ * `problems`; steps are not looked for. */
 int parameter_sets_of_file(struct str text, struct buf *out_grid, struct problems *problems,
                            struct err *e);
 

@@ -65,8 +65,10 @@ static const char *const event_names[] = {
 };
 
 struct step {
-    uint8_t state; /* enum step_state */
-    uint8_t cause; /* enum cause: why it is DOOMED, GIVEN_UP, STOPPING, or has ended */
+    uint8_t state;         /* enum step_state */
+    uint8_t cause;         /* enum cause: why it is DOOMED, GIVEN_UP, STOPPING, or has ended */
+    uint8_t lost_in_a_row; /* attempts until now that infrastructure failed */
+    uint32_t lost;         /* all of those: they are no tries of the step's `retries` */
     uint32_t attempt;
     uint32_t parents_left; /* parents that have not ended */
 };
@@ -84,8 +86,10 @@ struct run {
     uint32_t running;       /* RUNNING, LEAVING, STOPPING */
     uint32_t sentinel_left; /* leaves that have not ended */
     uint32_t first_failure;
+    uint32_t timeout_s; /* 0: none */
+    msec deadline;      /* when it is over, of a run that has started */
     enum status status;
-    bool cancelled;
+    enum cause cancelled; /* CAUSE_CANCELLED, CAUSE_TIMEOUT; CAUSE_NONE: it is not */
 };
 
 const char *run_event_name(enum run_event_kind kind)
@@ -104,11 +108,12 @@ int run_event_parse(const char *name, enum run_event_kind *ret_kind, struct err 
     return err_set(e, ERR_INVALID, "\"%s\" is no event of a run", name);
 }
 
-struct run *run_new(const struct plan *plan, const struct pipeline *pipeline)
+struct run *run_new(const struct plan *plan, const struct pipeline *pipeline, uint32_t timeout_s)
 {
     struct run *run = mem_zalloc(sizeof *run);
     run->plan = plan;
     run->pipeline = pipeline;
+    run->timeout_s = timeout_s;
     run->steps = mem_array(plan->count, sizeof *run->steps);
     step_set_init(&run->ready, plan->count);
     step_set_init(&run->aborts, plan->count);
@@ -244,9 +249,9 @@ static void pass_on(struct run *run, uint32_t step)
     }
 }
 
-static void cancel(struct run *run)
+static void cancel(struct run *run, enum cause cause)
 {
-    run->cancelled = true;
+    run->cancelled = cause;
     for (uint32_t i = 0; i < run->plan->count; i++) {
         switch ((enum step_state)run->steps[i].state) {
         case WAITING:
@@ -279,9 +284,9 @@ static bool is_over(const struct run *run)
 
 static enum status verdict(const struct run *run, enum cause *ret_cause)
 {
-    if (run->cancelled) {
-        *ret_cause = CAUSE_CANCELLED;
-        return STATUS_ABORTED;
+    if (run->cancelled != CAUSE_NONE) {
+        *ret_cause = run->cancelled;
+        return run->cancelled == CAUSE_TIMEOUT ? STATUS_FAILURE : STATUS_ABORTED;
     }
     if (run->first_failure != STEP_NONE) {
         *ret_cause = (enum cause)run->steps[run->first_failure].cause;
@@ -312,6 +317,14 @@ static enum step_state end_state(const struct run *run, const struct run_event *
     return stay;
 }
 
+/* What runs is stopped for what its run is cancelled for, or for its own reasons. */
+static bool may_stop_for(const struct run *run, enum cause cause)
+{
+    if (run->cancelled != CAUSE_NONE)
+        return cause == run->cancelled;
+    return cause != CAUSE_NONE && cause != CAUSE_CANCELLED;
+}
+
 /* The state that an event about a step leads to; its own state when it leads nowhere. */
 static enum step_state next_state(const struct run *run, const struct run_event *event)
 {
@@ -320,11 +333,9 @@ static enum step_state next_state(const struct run *run, const struct run_event 
     case EVENT_STEP_STARTED:
         return run->status == STATUS_STARTED ? RUNNING : stay;
     case EVENT_STEP_STOPPING:
-        return event->cause != CAUSE_NONE && (event->cause == CAUSE_CANCELLED) == run->cancelled
-                   ? STOPPING
-                   : stay;
+        return may_stop_for(run, event->cause) ? STOPPING : stay;
     case EVENT_STEP_RETRYING:
-        return event->cause != CAUSE_NONE && !run->cancelled ? RESTING : stay;
+        return event->cause != CAUSE_NONE && run->cancelled == CAUSE_NONE ? RESTING : stay;
     case EVENT_STEP_FINISHED:
         return end_state(run, event);
     case EVENT_RUN_QUEUED:
@@ -334,6 +345,17 @@ static enum step_state next_state(const struct run *run, const struct run_event 
         break;
     }
     return stay;
+}
+
+static void count_try(struct step *s, enum cause cause)
+{
+    bool is_lost = cause_is_infrastructure(cause);
+
+    s->lost += is_lost;
+    if (!is_lost)
+        s->lost_in_a_row = 0;
+    else if (s->lost_in_a_row < UINT8_MAX)
+        s->lost_in_a_row++;
 }
 
 static int apply_to_step(struct run *run, const struct run_event *event, struct err *e)
@@ -353,6 +375,8 @@ static int apply_to_step(struct run *run, const struct run_event *event, struct 
                        cause_name(event->cause), event->step, status_name(status_of[s->state]));
     s->attempt = event->attempt;
     move(run, event->step, to, event->cause, to == RESTING ? event->retry_at : event->time);
+    if (to == RESTING)
+        count_try(s, event->cause);
     if (to == FAILED && run->first_failure == STEP_NONE)
         run->first_failure = event->step;
     if (status_is_final(status_of[to]))
@@ -364,7 +388,30 @@ static int refuse(const struct run *run, const struct run_event *event, struct e
 {
     return err_set(e, ERR_CONFLICT, "%s does not fit the run, which is %s%s",
                    run_event_name(event->kind), status_name(run->status),
-                   run->cancelled ? " and cancelled" : "");
+                   run->cancelled != CAUSE_NONE ? " and cancelled" : "");
+}
+
+static int start(struct run *run, const struct run_event *event, struct err *e)
+{
+    if (run->status != STATUS_PENDING || run->cancelled != CAUSE_NONE)
+        return refuse(run, event, e);
+    run->status = STATUS_STARTED;
+    run->deadline = event->time + (msec)run->timeout_s * 1000;
+    return 0;
+}
+
+static int request_cancel(struct run *run, const struct run_event *event, struct err *e)
+{
+    bool is_late = event->cause == CAUSE_TIMEOUT;
+
+    if (run->cancelled != CAUSE_NONE ||
+        (is_late && (run->timeout_s == 0 || run->status != STATUS_STARTED)))
+        return refuse(run, event, e);
+    /* Logs of before there were time limits tell no cause. */
+    if (!is_late && event->cause != CAUSE_CANCELLED && event->cause != CAUSE_NONE)
+        return refuse(run, event, e);
+    cancel(run, is_late ? CAUSE_TIMEOUT : CAUSE_CANCELLED);
+    return 0;
 }
 
 int run_apply(struct run *run, const struct run_event *event, struct err *e)
@@ -376,15 +423,9 @@ int run_apply(struct run *run, const struct run_event *event, struct err *e)
     case EVENT_RUN_QUEUED:
         return run->status == STATUS_PENDING ? 0 : refuse(run, event, e);
     case EVENT_RUN_STARTED:
-        if (run->status != STATUS_PENDING || run->cancelled)
-            return refuse(run, event, e);
-        run->status = STATUS_STARTED;
-        return 0;
+        return start(run, event, e);
     case EVENT_CANCEL_REQUESTED:
-        if (run->cancelled)
-            return refuse(run, event, e);
-        cancel(run);
-        return 0;
+        return request_cancel(run, event, e);
     case EVENT_RUN_FINISHED:
         if (!is_over(run) || event->status != verdict(run, &cause) || event->cause != cause)
             return refuse(run, event, e);
@@ -403,6 +444,7 @@ void run_clock_jumped(struct run *run, msec delta)
 {
     step_heap_shift(&run->retries, delta);
     step_heap_shift(&run->deadlines, delta);
+    run->deadline += delta;
 }
 
 static void propose(const struct run *run, struct run_action *action, enum run_action_kind kind,
@@ -415,6 +457,22 @@ static void propose(const struct run *run, struct run_action *action, enum run_a
         action->event.attempt = run->steps[step].attempt;
 }
 
+/* The run goes on, and its time runs. */
+static bool is_timed(const struct run *run)
+{
+    return run->timeout_s > 0 && run->status == STATUS_STARTED && run->cancelled == CAUSE_NONE &&
+           !is_over(run);
+}
+
+static bool next_cancel(const struct run *run, msec now, struct run_action *action)
+{
+    if (!is_timed(run) || now < run->deadline)
+        return false;
+    propose(run, action, ACTION_CANCEL, EVENT_CANCEL_REQUESTED, STEP_NONE);
+    action->event.cause = CAUSE_TIMEOUT;
+    return true;
+}
+
 /* Attempts that must not go on: cancelled, or over their time. */
 static bool next_stop(const struct run *run, msec now, struct run_action *action)
 {
@@ -422,7 +480,7 @@ static bool next_stop(const struct run *run, msec now, struct run_action *action
     const struct step_heap_entry *deadline = step_heap_earliest(&run->deadlines);
     if (step != STEP_NONE) {
         propose(run, action, ACTION_STOP, EVENT_STEP_STOPPING, step);
-        action->event.cause = CAUSE_CANCELLED;
+        action->event.cause = run->cancelled;
         return true;
     }
     if (deadline && deadline->time <= now) {
@@ -461,21 +519,26 @@ static bool next_start(const struct run *run, msec now, struct run_action *actio
     return true;
 }
 
+static void wait_until(struct run_action *action, msec time)
+{
+    if (action->kind == ACTION_WAIT && action->time <= time)
+        return;
+    action->kind = ACTION_WAIT;
+    action->time = time;
+}
+
 /* The next moment at which the answer changes by itself. A retry that is due waits for a slot, not
  * for a moment. */
 static void next_wait(const struct run *run, msec now, struct run_action *action)
 {
     const struct step_heap_entry *retry = step_heap_earliest(&run->retries);
     const struct step_heap_entry *deadline = step_heap_earliest(&run->deadlines);
-    if (retry && retry->time <= now)
-        retry = NULL;
-    if (!retry && !deadline)
-        return;
-    action->kind = ACTION_WAIT;
-    if (retry && deadline)
-        action->time = retry->time < deadline->time ? retry->time : deadline->time;
-    else
-        action->time = retry ? retry->time : deadline->time;
+    if (retry && retry->time > now)
+        wait_until(action, retry->time);
+    if (deadline)
+        wait_until(action, deadline->time);
+    if (is_timed(run))
+        wait_until(action, run->deadline);
 }
 
 void run_next(const struct run *run, msec now, uint32_t free_slots, struct run_action *ret_action)
@@ -483,7 +546,8 @@ void run_next(const struct run *run, msec now, uint32_t free_slots, struct run_a
     *ret_action = (struct run_action){.kind = ACTION_NOTHING, .event = {.time = now}};
     if (status_is_final(run->status))
         return;
-    if (next_stop(run, now, ret_action) || next_abort(run, ret_action))
+    if (next_cancel(run, now, ret_action) || next_stop(run, now, ret_action) ||
+        next_abort(run, ret_action))
         return;
     if (run->status == STATUS_STARTED && has_slot(run, free_slots) &&
         next_start(run, now, ret_action))
@@ -496,8 +560,7 @@ void run_next(const struct run *run, msec now, uint32_t free_slots, struct run_a
     next_wait(run, now, ret_action);
 }
 
-/* `retries` are the user's answer to what the step does; what another attempt cannot change, or
- * what is not the step's doing, does not use them up. */
+/* `retries` are the user's answer to what the step does, where another attempt may do better. */
 static bool is_retried(enum cause cause)
 {
     switch (cause) {
@@ -507,7 +570,6 @@ static bool is_retried(enum cause cause)
     case CAUSE_KERNEL_START_FAILED:
     case CAUSE_OUT_OF_MEMORY:
     case CAUSE_TIMEOUT:
-    case CAUSE_STEP_LOST:
         return true;
     case CAUSE_NONE:
     case CAUSE_INPUT_INVALID:
@@ -515,12 +577,36 @@ static bool is_retried(enum cause cause)
     case CAUSE_LAUNCHER_UNAVAILABLE:
     case CAUSE_WRITE_REFUSED:
     case CAUSE_STORAGE_FAILED:
+    case CAUSE_STEP_LOST:
     case CAUSE_CANCELLED:
     case CAUSE_UPSTREAM:
     case CAUSE_INTERNAL:
         return false;
     }
     return false;
+}
+
+static msec lost_delay(const struct step *s)
+{
+    msec delay = RUN_LOST_DELAY_MS;
+
+    for (uint32_t i = 0; i < s->lost_in_a_row && delay < RUN_LOST_DELAY_MAX_MS; i++)
+        delay *= 2;
+    return delay < RUN_LOST_DELAY_MAX_MS ? delay : RUN_LOST_DELAY_MAX_MS;
+}
+
+/* In how many milliseconds the step is begun again; -1: it is not. */
+static msec retry_in(const struct run *run, uint32_t step, enum cause cause)
+{
+    const struct step *s = &run->steps[step];
+    const struct pipeline_step *d = definition(run, step);
+
+    if (run->cancelled != CAUSE_NONE || d->retry_limit == 0)
+        return -1;
+    if (cause_is_infrastructure(cause))
+        return s->lost_in_a_row < RUN_LOST_TRIES ? lost_delay(s) : -1;
+    return is_retried(cause) && !run_step_is_last_try(run, step) ? (msec)d->retry_delay_s * 1000
+                                                                 : -1;
 }
 
 /* Why an attempt without success ended. One that was stopped, but not by us, is lost: whoever
@@ -531,30 +617,43 @@ static enum cause end_cause(const struct run *run, const struct step *s, enum st
     if (s->state == STOPPING)
         return (enum cause)s->cause;
     if (status == STATUS_ABORTED || cause == CAUSE_CANCELLED)
-        return run->cancelled ? CAUSE_CANCELLED : CAUSE_STEP_LOST;
+        return run->cancelled != CAUSE_NONE ? run->cancelled : CAUSE_STEP_LOST;
     return cause == CAUSE_NONE ? CAUSE_INTERNAL : cause;
+}
+
+/* The end of the step if nothing is tried again. */
+static struct run_event step_end(const struct run *run, uint32_t step, enum status status,
+                                 enum cause cause, msec now)
+{
+    const struct step *s = &run->steps[step];
+    struct run_event event = {
+        .kind = EVENT_STEP_FINISHED, .step = step, .attempt = s->attempt, .time = now};
+    assert(runs((enum step_state)s->state) && status_is_final(status));
+    if (status == STATUS_SUCCESS) {
+        event.status = STATUS_SUCCESS;
+        return event;
+    }
+    event.cause = end_cause(run, s, status, cause);
+    event.status = event.cause == CAUSE_CANCELLED ? STATUS_ABORTED : STATUS_FAILURE;
+    return event;
 }
 
 void run_attempt_ended(const struct run *run, uint32_t step, enum status status, enum cause cause,
                        msec now, struct run_event *ret_event)
 {
-    const struct step *s = &run->steps[step];
-    const struct pipeline_step *d = definition(run, step);
-    assert(runs((enum step_state)s->state) && status_is_final(status));
-    *ret_event = (struct run_event){
-        .kind = EVENT_STEP_FINISHED, .step = step, .attempt = s->attempt, .time = now};
-    if (status == STATUS_SUCCESS) {
-        ret_event->status = STATUS_SUCCESS;
+    *ret_event = step_end(run, step, status, cause, now);
+    msec delay = status == STATUS_SUCCESS ? -1 : retry_in(run, step, ret_event->cause);
+    if (delay < 0)
         return;
-    }
-    ret_event->cause = end_cause(run, s, status, cause);
-    if (is_retried(ret_event->cause) && !run->cancelled && s->attempt <= d->retry_limit) {
-        ret_event->kind = EVENT_STEP_RETRYING;
-        ret_event->status = STATUS_STARTED;
-        ret_event->retry_at = now + (msec)d->retry_delay_s * 1000;
-        return;
-    }
-    ret_event->status = ret_event->cause == CAUSE_CANCELLED ? STATUS_ABORTED : STATUS_FAILURE;
+    ret_event->kind = EVENT_STEP_RETRYING;
+    ret_event->status = STATUS_STARTED;
+    ret_event->retry_at = now + delay;
+}
+
+void run_step_failed(const struct run *run, uint32_t step, enum cause cause, msec now,
+                     struct run_event *ret_event)
+{
+    *ret_event = step_end(run, step, STATUS_FAILURE, cause, now);
 }
 
 enum status run_status(const struct run *run)
@@ -563,6 +662,11 @@ enum status run_status(const struct run *run)
 }
 
 bool run_is_cancelled(const struct run *run)
+{
+    return run->cancelled != CAUSE_NONE;
+}
+
+enum cause run_cancel_cause(const struct run *run)
 {
     return run->cancelled;
 }
@@ -611,4 +715,11 @@ bool run_step_is_stopping(const struct run *run, uint32_t step)
 enum cause run_step_stop_cause(const struct run *run, uint32_t step)
 {
     return run_step_is_stopping(run, step) ? (enum cause)run->steps[step].cause : CAUSE_NONE;
+}
+
+bool run_step_is_last_try(const struct run *run, uint32_t step)
+{
+    const struct step *s = &run->steps[step];
+
+    return s->attempt - s->lost > definition(run, step)->retry_limit;
 }

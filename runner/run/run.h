@@ -13,19 +13,26 @@
  *     ACTION_STOP        step_stopping (cause)      make the attempt stop
  *     ACTION_ABORT       step_finished (ABORTED)    -
  *     ACTION_START       step_started (attempt)     start the attempt
+ *     ACTION_CANCEL      cancel_requested (TIMEOUT) -
  *     ACTION_FINISH      run_finished               -
  *     ACTION_WAIT        -                          ask again at `time`, or after any event
  *     ACTION_NOTHING     -                          ask again after any event
  *
- * ACTION_STOP, ABORT, START and FINISH come with exactly that event filled in. An attempt that has
- * ended becomes an event by run_attempt_ended, which decides about another try.
+ * ACTION_STOP, ABORT, START, CANCEL and FINISH come with exactly that event filled in. An attempt
+ * that has ended becomes an event by run_attempt_ended, which decides about another try.
  *
  * Rules: a step starts when all its parents in the plan ended with SUCCESS, in plan order, under
  * the pipeline's max_steps_parallelism and the free slots; a due retry goes before steps that have
  * never started. When a step ends otherwise its descendants are ABORTED (upstream) at once and
  * everything else goes on. After a cancel nothing starts, what waits is ABORTED, what runs is to be
- * stopped. The run is over when its sentinel is reached, that is every leaf has ended, and no step
- * above an aborted leaf is still running.
+ * stopped; a run that is over its time limit is cancelled so too, but what runs of it and the run
+ * itself end in FAILURE (timeout). The run is over when its sentinel is reached, that is every leaf
+ * has ended, and no step above an aborted leaf is still running.
+ *
+ * Tries: a step whose `retries` have a limit is begun again so often after what its own doing was
+ * (an error, a time limit). What the machine did to it (cause_is_infrastructure) uses none of them
+ * up: it is begun again after RUN_LOST_DELAY_MS, each time in a row twice as long, and given up
+ * after RUN_LOST_TRIES of them in a row. A step without retries fails at once: somebody may wait.
  */
 #ifndef SEGUE_RUNNER_RUN_H
 #define SEGUE_RUNNER_RUN_H
@@ -44,7 +51,7 @@
 #define RUN_EVENTS(X)                                                                              \
     X(EVENT_RUN_QUEUED, "run_queued")             /* accepted; changes nothing */                  \
     X(EVENT_RUN_STARTED, "run_started")           /* from here on steps may start */               \
-    X(EVENT_CANCEL_REQUESTED, "cancel_requested") /* once per run */                               \
+    X(EVENT_CANCEL_REQUESTED, "cancel_requested") /* once per run; cause: CANCELLED, TIMEOUT */    \
     X(EVENT_STEP_STARTED, "step_started")         /* attempt: 1, 2, ... */                         \
     X(EVENT_STEP_STOPPING, "step_stopping")       /* attempt, cause: why it is made to stop */     \
     X(EVENT_STEP_RETRYING, "step_retrying")       /* attempt that failed, cause, retry_at */       \
@@ -76,18 +83,24 @@ enum run_action_kind {
     ACTION_STOP,   /* a running attempt: cancelled, or its time limit is over */
     ACTION_ABORT,  /* a step that does not run and never will */
     ACTION_START,  /* an attempt */
+    ACTION_CANCEL, /* the run: its time limit is over */
     ACTION_FINISH, /* the run */
 };
 
 struct run_action {
     enum run_action_kind kind;
     msec time;              /* ACTION_WAIT */
-    struct run_event event; /* STOP, ABORT, START, FINISH: what to record and apply; time is now */
+    struct run_event event; /* STOP, ABORT, START, CANCEL, FINISH: to be applied; time is now */
 };
 
 struct run;
 
-struct run *run_new(const struct plan *plan, const struct pipeline *pipeline);
+#define RUN_LOST_TRIES        10u
+#define RUN_LOST_DELAY_MS     ((msec)5000)
+#define RUN_LOST_DELAY_MAX_MS ((msec)300000)
+
+/* `timeout_s`: from run_started on; 0: none. */
+struct run *run_new(const struct plan *plan, const struct pipeline *pipeline, uint32_t timeout_s);
 void run_free(struct run *run);
 AUTO_FUNCTION(struct run, run_free)
 #define auto_run auto_with(run_free_at)
@@ -105,14 +118,19 @@ void run_clock_jumped(struct run *run, msec delta);
 void run_next(const struct run *run, msec now, uint32_t free_slots, struct run_action *ret_action);
 
 /* The event that follows from the end of the step's current attempt: step_finished, or
- * step_retrying when the cause is one that the step's `retries` are for, a try is left and nobody
- * cancelled. An attempt that was made to stop and did not succeed gets the cause it was stopped
- * for. `status` is how the attempt ended (final), `cause` why. The step must be running. */
+ * step_retrying when the cause is one that another try is for, one is left and nobody cancelled. An
+ * attempt that was made to stop and did not succeed gets the cause it was stopped for. `status` is
+ * how the attempt ended (final), `cause` why. The step must be running. */
 void run_attempt_ended(const struct run *run, uint32_t step, enum status status, enum cause cause,
                        msec now, struct run_event *ret_event);
 
+/* The same for a step that cannot do better in this run, whatever is left: step_finished. */
+void run_step_failed(const struct run *run, uint32_t step, enum cause cause, msec now,
+                     struct run_event *ret_event);
+
 enum status run_status(const struct run *run);
 bool run_is_cancelled(const struct run *run);           /* cancel_requested was applied */
+enum cause run_cancel_cause(const struct run *run);     /* its cause; CAUSE_NONE: it was not */
 uint32_t run_count(const struct run *run, enum status); /* steps in that status */
 uint32_t run_running(const struct run *run);            /* attempts that run now: slots in use */
 uint32_t run_first_failure(const struct run *run); /* the step that failed first, or STEP_NONE */
@@ -123,5 +141,8 @@ uint32_t run_step_attempt(const struct run *run, uint32_t step);      /* the lat
 bool run_step_is_running(const struct run *run, uint32_t step);       /* an attempt of it runs */
 bool run_step_is_stopping(const struct run *run, uint32_t step);      /* ... and was made to stop */
 enum cause run_step_stop_cause(const struct run *run, uint32_t step); /* why, of one that is */
+
+/* If the latest attempt fails by its own doing, there is none after it. */
+bool run_step_is_last_try(const struct run *run, uint32_t step);
 
 #endif

@@ -1,7 +1,7 @@
-/* Entries stand in the order of their ids, so that they are found by bisection and the first that
- * may begin is the oldest. Looking for it passes over those that wait for another of their key:
- * that is a walk over all that wait, but only when a run has ended or come, and of 24 bytes each.
- * What was removed leaves a hole; holes are closed when they are half of it.
+/* Entries stand in the order of their ids, so that they are found by bisection and the first of a
+ * class that may begin is the oldest. Looking for it passes over those that wait for another of
+ * their key: that is a walk over all that wait, but only when a run has ended or come, and of 24
+ * bytes each. What was removed leaves a hole; holes are closed when they are half of it.
  */
 #include "runner/run/run_queue.h"
 
@@ -113,35 +113,33 @@ static bool is_free(const struct key *key)
     return !key->is_taken && !key->is_outside;
 }
 
-static bool may_begin(const struct run_queue *queue, const struct entry *entry)
+static bool may_begin(const struct run_queue *queue, const struct entry *entry,
+                      enum run_class run_class)
 {
-    return !entry->is_gone && !entry->is_running &&
-           queue->running[entry->run_class] < queue->limits[entry->run_class] &&
+    return entry->run_class == run_class && !entry->is_gone && !entry->is_running &&
            (entry->key == NO_KEY || is_free(&queue->keys[entry->key]));
 }
 
-static bool has_room(const struct run_queue *queue)
+static bool next_of_class(struct run_queue *queue, enum run_class run_class, int64_t *ret_run)
 {
-    for (int i = 0; i < RUN_CLASS_COUNT; i++)
-        if (queue->waiting[i] > 0 && queue->running[i] < queue->limits[i])
-            return true;
-    return false;
-}
-
-bool run_queue_next(struct run_queue *queue, int64_t *ret_run)
-{
-    if (!has_room(queue))
+    if (queue->waiting[run_class] == 0 || queue->running[run_class] >= queue->limits[run_class])
         return false;
     for (size_t i = 0; i < queue->count; i++) {
         struct entry *entry = &queue->entries[i];
-        if (!may_begin(queue, entry))
+        if (!may_begin(queue, entry, run_class))
             continue;
-        queue->waiting[entry->run_class]--;
+        queue->waiting[run_class]--;
         begin(queue, entry);
         *ret_run = entry->run;
         return true;
     }
     return false;
+}
+
+bool run_queue_next(struct run_queue *queue, int64_t *ret_run)
+{
+    return next_of_class(queue, RUN_INTERACTIVE, ret_run) ||
+           next_of_class(queue, RUN_BACKGROUND, ret_run);
 }
 
 static struct entry *find(const struct run_queue *queue, int64_t run)

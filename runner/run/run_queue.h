@@ -1,10 +1,11 @@
 /* run_queue: which waiting run may begin next.
  *
  * Runs of two classes wait, each class in the order in which its runs were accepted, under a limit
- * of its own for how many go on at a time. Of the runs that work on the same live project and
- * pipeline (the same key) only one goes on at a time; one that has to wait for another of its key
- * holds up nobody else. A pure structure: it knows runs by their number in the store, reads no
- * clock, starts nothing. Belongs to one thread.
+ * of its own for how many go on at a time; what somebody waits for is given before what nobody
+ * waits for. Of the runs that work on the same live project and pipeline (the same key) only one
+ * goes on at a time; one that has to wait for another of its key holds up nobody else. A pure
+ * structure: it knows runs by their number in the store, reads no clock, starts nothing. Belongs to
+ * one thread.
  */
 #ifndef SEGUE_RUNNER_RUN_QUEUE_H
 #define SEGUE_RUNNER_RUN_QUEUE_H

@@ -10,8 +10,8 @@
  *
  * Daylight saving: a time of day that the clocks skip comes at the first moment behind the gap,
  * once for all that the gap swallowed; one that they show twice comes once, the first time. Where
- * hour and minute are both "*"-like (every minute, every n minutes of every hour) times go by the
- * clock that never jumps: neither lost nor repeated.
+ * a line names every hour (every n minutes, at minute 5 of every hour) times go by the clock that
+ * never jumps: neither lost nor repeated, 23 or 25 hours on such a day.
  *
  * Immutable; pure functions of their arguments: no clock is read. Owns its zone.
  */
@@ -21,8 +21,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/mem.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/problems.h"
 
 #include <stdbool.h>
@@ -53,6 +53,9 @@ void schedule_put(const struct schedule *schedule, struct buf *out);
  * (Europe/Berlin)". */
 void schedule_put_words(const struct schedule *schedule, struct buf *out);
 
+/* Appends `time` as the clocks of its zone show it, in RFC 3339: "2026-12-01T02:00:00+01:00". */
+void schedule_put_local(const struct schedule *schedule, msec time, struct buf *out);
+
 enum schedule_kind schedule_kind(const struct schedule *schedule);
 enum schedule_overlap schedule_overlap(const struct schedule *schedule);
 
@@ -61,8 +64,11 @@ enum schedule_overlap schedule_overlap(const struct schedule *schedule);
 msec schedule_next(const struct schedule *schedule, msec after);
 
 /* How much later than `due` it is run: 0 up to the jitter, always the same for the same `seed` and
- * `due`. */
+ * `due`; never as late as the next time, so that times keep their order. */
 msec schedule_jitter(const struct schedule *schedule, uint64_t seed, msec due);
+
+/* What was missed and is not made up for is counted so far; nobody waits for more. */
+#define SCHEDULE_DROPPED_MAX 100000u
 
 /* One that is later than this was missed: nobody was there to run it. */
 #define SCHEDULE_LATE_MS 60000
@@ -73,16 +79,20 @@ struct schedule_fire {
 };
 
 struct schedule_due {
-    struct schedule_fire fires[SCHEDULE_CATCH_UP_MAX + 1]; /* oldest first */
+    struct schedule_fire fires[SCHEDULE_CATCH_UP_MAX + 2]; /* oldest first; two may be on time */
     uint32_t count;
-    uint64_t dropped; /* missed, and by catch_up not made up for; at most UINT32_MAX is counted */
+    uint64_t dropped; /* missed, and by catch_up not made up for; up to SCHEDULE_DROPPED_MAX */
     msec next;        /* what is due next, without jitter; 0: nothing any more */
 };
 
 /* What is to be run at `now`, when `next` is the first time that nothing was decided about yet (as
  * schedule_next or an earlier call gave it). Whatever is decided here is to be stored together with
  * `next`: then each time is run once or dropped, whatever dies in between and however the clock
- * jumps. Of SCHEDULE_AT too (a missed one is run, unless catch_up is none). */
+ * jumps. Of SCHEDULE_AT too (a missed one is run, unless catch_up is none).
+ *
+ * What is due and not late is always run. Of what was missed: CATCH_UP_NONE nothing, CATCH_UP_ALL
+ * the newest `catch_up_limit`, CATCH_UP_LATEST the newest one, unless one is due right now, which
+ * is newer. When `now` is before `next`, as after a clock was set back, nothing is run. */
 void schedule_decide(const struct schedule *schedule, uint64_t seed, msec next, msec now,
                      struct schedule_due *ret_due);
 

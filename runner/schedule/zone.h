@@ -1,8 +1,9 @@
 /* zone: what the clocks on the wall show in an IANA time zone.
  *
  * Reads the system's zone files (tzdata) by GLib; a zone that a process has opened stays as it was
- * read. Immutable once opened: any thread may ask. Times are wall clock (UTC milliseconds), local
- * times are calendar fields of the proleptic Gregorian calendar.
+ * read. Immutable once opened: any thread may ask. Times are wall clock (UTC milliseconds), those
+ * before the year 1 and behind 9999 count as its first and last moment; local times are calendar
+ * fields of the proleptic Gregorian calendar. What a zone will do after 2037 is a guess anyway.
  */
 #ifndef SEGUE_RUNNER_ZONE_H
 #define SEGUE_RUNNER_ZONE_H
@@ -23,7 +24,8 @@ struct local_time {
 };
 
 /* "Europe/Berlin", "UTC". ERR_INVALID: there is no such zone (with the nearest name there is, where
- * one is near), or no zone data on this machine. */
+ * one is near), or no zone data on this machine; "UTC" needs none. Offsets, rules and paths are no
+ * names. */
 int zone_open(const char *name, struct zone **ret_zone, struct err *e);
 void zone_free(struct zone *zone); /* NULL is allowed */
 AUTO_FUNCTION(struct zone, zone_free)
@@ -37,5 +39,12 @@ int zone_offset_minutes(const struct zone *zone, msec time); /* east of UTC */
  * are set back, is the first of the two; one that is never shown, since they are set forward, is
  * the first moment behind the gap. */
 msec zone_time(const struct zone *zone, const struct local_time *local);
+
+/* The moment at which they would show `local` if they went on from `from` without a change. */
+msec zone_time_evenly(const struct zone *zone, const struct local_time *local, msec from);
+
+/* The first moment behind `after`, up to `until`, from which on the clocks may show another offset;
+ * INT64_MAX: none, they go on evenly. */
+msec zone_change(const struct zone *zone, msec after, msec until);
 
 #endif

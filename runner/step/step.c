@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define STOP_LIMIT_MS 3000
 
@@ -93,7 +94,9 @@ static void on_stop(void *user, enum cause cause)
 {
     struct step *step = user;
 
-    if (cause == CAUSE_TIMEOUT)
+    if (cause == CAUSE_TIMEOUT && step->task.timeout_s == 0)
+        step_fail(step, cause, -1, "the time limit of the run is over");
+    else if (cause == CAUSE_TIMEOUT)
         step_fail(step, cause, -1, "the step took longer than its limit of %lld s",
                   (long long)step->task.timeout_s);
     else
@@ -204,8 +207,16 @@ static void forget_if_clean(const struct step *step)
         task_forget(&step->task);
 }
 
+/* Before there are threads: each has a niceness of its own, and inherits ours. */
+static void step_back(const struct task *task)
+{
+    if (task->nice > 0)
+        setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + (int)task->nice);
+}
+
 static void work(struct step *step)
 {
+    step_back(&step->task);
     step->stop_deadline = loop_add_timer(step->loop, on_stop_deadline, step);
     step_place_init(&step->place, &step->task, keeper_cancel_fd(step->keeper));
     step->driver = step->task.kind == STEP_NOTEBOOK ? &step_notebook_driver : &step_script_driver;

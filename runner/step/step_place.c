@@ -49,7 +49,7 @@ static void put_python_path(struct step_place *place, const struct task *task)
 /* Orchest's names beside our own, so that its pipelines run unchanged. */
 static void put_step_env(struct step_place *place, const struct task *task)
 {
-    struct uuid project = uuid_from_name(task->project_dir);
+    struct uuid project = uuid_from_name(task->origin_dir ? task->origin_dir : task->project_dir);
 
     for (char **entry = task->env; entry && *entry; entry++) {
         mem_grow(place->env, place->env_count + 1, place->env_capacity);
@@ -86,6 +86,7 @@ void step_place_init(struct step_place *place, const struct task *task, int canc
                 .change_user = task->change_user,
                 .uid = (uid_t)task->uid,
                 .gid = (gid_t)task->gid,
+                .nice = (int)task->nice,
                 .image = task->image,
                 .network = task->network,
                 .cpus = (double)task->millicpus / 1000,

@@ -38,7 +38,8 @@
     X(image)       /* image id */                                                                  \
     X(kernelspec)  /* that the environment asks for */                                             \
     X(language)    /* that the environment asks for */                                             \
-    X(environment) /* its name; for people */
+    X(environment) /* its name; for people */                                                      \
+    X(origin_dir)  /* the project that project_dir is a copy of */
 
 #define TASK_TEXTS(X)                                                                              \
     TASK_NEEDED_TEXTS(X)                                                                           \
@@ -54,6 +55,7 @@
     X(memory_bytes)   /* 0: no limit */                                                            \
     X(gpus)                                                                                        \
     X(keep_kernel_s) /* how long a notebook's kernel stays when it fails; 0: not at all */         \
+    X(nice)          /* of everything of the step; 0: as others */                                 \
     X(change_user)   /* 0 or 1 */                                                                  \
     X(uid)                                                                                         \
     X(gid)

@@ -117,6 +117,8 @@ void event_text_put_state(struct buf *out, int64_t id, const struct event_subjec
     json_put_member(out, "event", run_event_name(event->kind));
     if (has_status(event->kind))
         json_put_member(out, "status", status_name(shown_status(event)));
+    if (event->kind == EVENT_CANCEL_REQUESTED && event->cause != CAUSE_NONE)
+        json_put_member(out, "cause", cause_name(event->cause));
     if (event->attempt > 0)
         json_put_member_int(out, "attempt", event->attempt);
     if (event->kind == EVENT_STEP_RETRYING)
@@ -154,6 +156,7 @@ static bool put_stored_state(struct buf *out, const struct store_event *stored,
     struct err ignored;
     struct run_event event = {
         .step = stored->step,
+        .cause = cause_of_name(stored->cause),
         .attempt = stored->attempt,
         .time = stored->time,
         .retry_at = stored->retry_at,

@@ -11,13 +11,14 @@
 #ifndef SEGUE_RUNNER_JOB_STORE_H
 #define SEGUE_RUNNER_JOB_STORE_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel-gateway/cause.h"
 #include "runner/status.h"
-#include "runner/store/store.h" /* enum store_mode, store_sync */
+#include "runner/store/store_mode.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,6 +74,7 @@ struct job_row {
     const char *schedule;     /* JSON: schedule_put */
     const char *policy;       /* JSON: job_policy_put */
     const char *duplicate_of; /* "": none */
+    const char *snapshot;     /* its directory's name in STATE/jobs/<job>/ */
     uint32_t set_count;       /* sets of one fire */
     uint64_t snapshot_files, snapshot_bytes;
     msec created_time;
@@ -86,7 +88,7 @@ struct job_row {
  * digest: as store_add_request. */
 int job_store_add(struct job_store *store, const struct job_row *job, struct str definition,
                   const char *key, const char *digest, int64_t *ret_job, struct err *e);
-/* Everything of the row by its id, but uuid and created_time. */
+/* Everything of the row by its id, but uuid and created_time. The key of a deleted job is free. */
 int job_store_set(struct job_store *store, const struct job_row *job, struct err *e);
 int job_store_set_definition(struct job_store *store, int64_t job, struct str definition,
                              struct err *e);
@@ -170,8 +172,9 @@ struct fire_row {
     uint32_t counts[STATUS_COUNT]; /* sets by status; kept by job_store_set_set */
 };
 
-/* id, number, counts and finished_time are not looked at: number is the job's next. ERR_CONFLICT: a
- * fire of FIRE_SCHEDULE or FIRE_CATCH_UP for that due_time is there already. */
+/* id, number, counts and finished_time are not looked at: number is the job's next, and one that is
+ * final at once has ended when it was made. ERR_CONFLICT: a fire of FIRE_SCHEDULE or FIRE_CATCH_UP
+ * for that due_time is there already; the transaction may go on. */
 int job_store_add_fire(struct job_store *store, const struct fire_row *fire, int64_t *ret_fire,
                        struct err *e);
 int job_store_set_fire(struct job_store *store, int64_t fire, enum fire_state state,
@@ -212,6 +215,7 @@ struct set_row {
     bool is_run_deleted;
 };
 
+/* id and fire_number are not looked at. ERR_CONFLICT: another set has the run. */
 int job_store_add_set(struct job_store *store, const struct set_row *set, int64_t *ret_set,
                       struct err *e);
 /* Everything but job, fire, number and parameters; keeps the counts of its fire. */
@@ -235,7 +239,9 @@ int job_store_sets(struct job_store *store, const struct set_filter *filter, set
 
 /* The PENDING set of the job's open fires that is to be begun next, when its time has come by
  * `now`; 1: `fn` was called, 0: none is due (*ret_wake: when the earliest is, 0: none). Sets of
- * fires that are stopped or wait do not count. */
+ * fires that are stopped or wait do not count. Older fires go first; in a fire, those that are
+ * tried again, which have waited for it, go before others. Among equals the earlier `not_before`
+ * decides, then the id. */
 int job_store_next_set(struct job_store *store, int64_t job, msec now, set_row_fn *fn, void *data,
                        msec *ret_wake, struct err *e);
 
@@ -270,7 +276,7 @@ int job_store_clear_metrics(struct job_store *store, int64_t set, struct err *e)
 int job_store_add_metric(struct job_store *store, int64_t set, const struct metric_row *metric,
                          struct err *e);
 typedef int metric_row_fn(void *data, int64_t set, const struct metric_row *metric, struct err *e);
-/* Of all sets of a fire (0: of the job), in the order of sets. */
+/* Of all sets of a fire (0: of the job), in the order of sets, then by step and name. */
 int job_store_metrics(struct job_store *store, int64_t job, int64_t fire, metric_row_fn *fn,
                       void *data, struct err *e);
 
@@ -329,8 +335,8 @@ int job_store_set_delivery(struct job_store *store, const struct delivery_row *d
                            struct err *e); /* state, tries, times, last_* by id */
 typedef int delivery_row_fn(void *data, const struct delivery_row *delivery,
                             const struct webhook_row *webhook, struct err *e);
-/* PENDING ones with next_time <= now, earliest first, at most `limit`; the earliest time of those
- * that are not due in *ret_wake, 0: none. */
+/* Of each webhook the PENDING one with next_time <= now that has the lowest id, in the order of
+ * webhooks, at most `limit`; the earliest time of those that are not due in *ret_wake, 0: none. */
 int job_store_due_deliveries(struct job_store *store, msec now, uint32_t limit, delivery_row_fn *fn,
                              void *data, msec *ret_wake, struct err *e);
 /* The log of a webhook, newest first: with an id below `before` (0: all). */

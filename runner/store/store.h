@@ -24,26 +24,17 @@
 #include "kernel-gateway/cause.h"
 #include "runner/run/run.h"
 #include "runner/status.h"
+#include "runner/store/store_mode.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct store;
 
-enum store_mode {
-    STORE_WRITE, /* makes the file when missing, brings an older one up to date */
-    STORE_READ,
-};
-
 int store_open(const char *path, enum store_mode mode, struct store **ret_store, struct err *e);
 void store_close(struct store *store); /* what was not committed is rolled back */
 AUTO_FUNCTION(struct store, store_close)
 #define auto_store auto_with(store_close_at)
-
-enum store_sync {
-    STORE_LAZY,    /* survives kill -9; a power loss may take the latest of these */
-    STORE_DURABLE, /* on the disk, with everything before it: for what somebody is told */
-};
 
 /* Everything that writes is called between begin and commit. A commit that fails with ERR_NO_SPACE
  * has left nothing in the file: roll back, refuse, go on. After another error it may or may not be
@@ -257,6 +248,23 @@ int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t li
                        store_event_fn *fn, void *data, struct err *e);
 
 int store_last_event(struct store *store, int64_t *ret_id, struct err *e); /* 0: none yet */
+
+/* A run that has ended, and the event that says so. */
+struct store_finished {
+    int64_t id;
+    const char *run_uuid;
+    const char *job_uuid; /* "": none */
+    enum status status;
+    enum cause cause;
+    msec time;
+};
+
+typedef int store_finished_fn(void *data, const struct store_finished *finished, struct err *e);
+
+/* Ends of runs with a higher id, oldest first, at most `limit`. Those of runs that were deleted are
+ * passed over. Costs what it gives, whatever lies between. */
+int store_finished_after(struct store *store, int64_t id, uint32_t limit, store_finished_fn *fn,
+                         void *data, struct err *e);
 
 typedef int store_replay_fn(void *data, const struct run_event *event, const char *step_uuid,
                             struct err *e);

@@ -1,20 +1,15 @@
-/* store_inner: what the files of the store share: the connection, its statements, binding values
- * and reading columns in order.
+/* store_inner: what the files of the store share: its database and the statements on it.
  *
  * For store*.c only.
  */
 #ifndef SEGUE_RUNNER_STORE_INNER_H
 #define SEGUE_RUNNER_STORE_INNER_H
 
+#include "runner/store/database.h"
 #include "runner/store/store.h"
 
-#include <sqlite3.h>
-
-/* name, text. Prepared when first used, kept until the store is closed. */
+/* name, text */
 #define STORE_STATEMENTS(X)                                                                        \
-    X(SQL_BEGIN, "BEGIN IMMEDIATE")                                                                \
-    X(SQL_BEGIN_READING, "BEGIN")                                                                  \
-    X(SQL_COMMIT, "COMMIT")                                                                        \
     X(SQL_ADD_RUN,                                                                                 \
       "INSERT INTO runs(uuid, project, pipeline_path, pipeline_uuid, pipeline_name, run_type,"     \
       " uuids, parameters, images, options, job_uuid, rerun_of, created_time, step_count,"         \
@@ -72,6 +67,9 @@
     X(SQL_EVENTS, STORE_EVENT_COLUMNS " WHERE e.id>?1 ORDER BY e.id LIMIT ?2")                     \
     X(SQL_EVENTS_OF_RUN, STORE_EVENT_COLUMNS " WHERE e.id>?1 AND e.run=?3 ORDER BY e.id LIMIT ?2") \
     X(SQL_LAST_EVENT, "SELECT max(id) FROM events")                                                \
+    X(SQL_FINISHED, "SELECT e.id, r.uuid, r.job_uuid, e.status, e.cause, e.time FROM events e"     \
+                    " INDEXED BY events_finished JOIN runs r ON r.id=e.run"                        \
+                    " WHERE e.event='run_finished' AND e.id>?1 ORDER BY e.id LIMIT ?2")            \
     X(SQL_REPLAY,                                                                                  \
       "SELECT e.id, e.event, e.step, e.attempt, e.time, e.status, e.cause, e.retry_at, s.uuid"     \
       " FROM events e LEFT JOIN steps s ON s.run=e.run AND s.step=e.step"                          \
@@ -95,39 +93,7 @@ enum store_statement {
 };
 
 struct store {
-    sqlite3 *db;
-    char *path;
-    sqlite3_stmt *statements[SQL_COUNT];
+    struct database database;
 };
-
-/* Sets `e` from what SQLite said last; returns -1. The only place that maps its errors. */
-int store_fail(struct store *store, int code, struct err *e);
-
-/* A statement in use. Values are bound, and columns read, from the first on; `code` keeps the
- * first error until row_step. */
-struct row {
-    struct store *store;
-    sqlite3_stmt *statement;
-    int bound;
-    int read;
-    int code;
-    bool owned; /* finalized at the end, not kept */
-};
-
-/* Declare rows with auto_row: the statement is reset at the end of the scope. */
-void row_clear(struct row *row);
-#define auto_row __attribute__((cleanup(row_clear)))
-
-struct row row_of(struct store *store, enum store_statement statement);
-struct row row_of_text(struct store *store, const char *text);
-void row_put(struct row *row, int64_t value);
-void row_put_text(struct row *row, const char *text); /* NULL gives NULL */
-void row_put_blob(struct row *row, struct str bytes);
-void row_put_null(struct row *row);
-int row_step(struct row *row, struct err *e); /* 1: a row is there; 0: done */
-int64_t row_int(struct row *row);             /* NULL gives 0 */
-const char *row_text(struct row *row);        /* NULL gives "" */
-struct str row_blob(struct row *row);
-bool row_is_null(const struct row *row); /* the column that is read next */
 
 #endif

@@ -5,33 +5,20 @@
 
 #include <stdio.h>
 
-/* What does not fit in a database of ours was not written by us: the file is damaged. */
-static int damaged(struct store *store, const char *what, struct err *e)
-{
-    e->code = ERR_IO;
-    return err_prefix(e, "\"%s\" is damaged: %s", store->path, what);
-}
-
 int store_begin_reading(struct store *store, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_BEGIN_READING);
-
-    return row_step(&row, e) < 0 ? -1 : 0;
+    return database_begin_reading(&store->database, e);
 }
 
 void store_end_reading(struct store *store)
 {
-    auto_row struct row row = row_of(store, SQL_COMMIT);
-    struct err ignored;
-
-    if (!sqlite3_get_autocommit(store->db))
-        row_step(&row, &ignored);
+    database_end_reading(&store->database);
 }
 
 int store_attempt(struct store *store, int64_t run, uint32_t step, uint32_t attempt,
                   struct store_attempt *ret_attempt, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_ATTEMPT);
+    auto_row struct row row = row_of(&store->database, SQL_ATTEMPT);
     row_put(&row, run);
     row_put(&row, step);
     row_put(&row, attempt);
@@ -39,7 +26,7 @@ int store_attempt(struct store *store, int64_t run, uint32_t step, uint32_t atte
     if (found < 0)
         return -1;
     if (!found)
-        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such attempt", store->path);
+        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such attempt", store->database.path);
     *ret_attempt = (struct store_attempt){.step = step, .attempt = attempt};
     snprintf(ret_attempt->mark, sizeof ret_attempt->mark, "%s", row_text(&row));
     ret_attempt->offset = (uint64_t)row_int(&row);
@@ -54,6 +41,11 @@ static void add_text_filter(struct buf *sql, const char *column, const char *val
         buf_printf(sql, " AND %s=?", column);
 }
 
+static const char *name_of_status(unsigned status)
+{
+    return status_name((enum status)status);
+}
+
 /* One status goes by its index, which is in the order of ids too. Several would have to be merged
  * and sorted: those of open runs have an index of their own, others are filtered on the way (the
  * plus keeps SQLite from using the index). */
@@ -65,15 +57,8 @@ static void add_status_filter(struct buf *sql, unsigned statuses)
         return;
     if (!single && (statuses & ~open) == 0)
         buf_puts(sql, " AND finished_time=0");
-    buf_puts(sql, single ? " AND status IN (" : " AND +status IN (");
-    const char *comma = "";
-    for (unsigned i = 0; i < STATUS_COUNT; i++) {
-        if (statuses & 1u << i) {
-            buf_printf(sql, "%s'%s'", comma, status_name((enum status)i));
-            comma = ",";
-        }
-    }
-    buf_putc(sql, ')');
+    buf_puts(sql, single ? " AND status " : " AND +status ");
+    sql_put_in(sql, statuses, STATUS_COUNT, name_of_status);
 }
 
 static void runs_query(const struct store_filter *filter, struct buf *sql)
@@ -91,7 +76,7 @@ static int read_run(struct row *row, struct store_run *run, struct err *e)
 {
     *run = (struct store_run){.id = row_int(row), .uuid = row_text(row)};
     if (status_parse(row_text(row), &run->status, e) < 0)
-        return damaged(row->store, run->uuid, e);
+        return database_damaged(row->database, run->uuid, e);
     run->cause = cause_of_name(row_text(row));
     run->created_time = row_int(row);
     run->started_time = row_int(row);
@@ -127,7 +112,7 @@ int store_runs(struct store *store, const struct store_filter *filter, store_run
 {
     auto_buf struct buf sql = {0};
     runs_query(filter, &sql);
-    auto_row struct row row = row_of_text(store, buf_text(&sql));
+    auto_row struct row row = row_of_text(&store->database, buf_text(&sql));
     put_filter(&row, filter);
     for (;;) {
         struct store_run run;
@@ -144,7 +129,7 @@ int store_runs(struct store *store, const struct store_filter *filter, store_run
 
 int store_run(struct store *store, const char *uuid, store_run_fn *fn, void *data, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_RUN);
+    auto_row struct row row = row_of(&store->database, SQL_RUN);
     struct store_run run;
 
     row_put_text(&row, uuid);
@@ -158,13 +143,13 @@ int store_run(struct store *store, const char *uuid, store_run_fn *fn, void *dat
 
 int store_frozen(struct store *store, int64_t run, store_frozen_fn *fn, void *data, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_FROZEN);
+    auto_row struct row row = row_of(&store->database, SQL_FROZEN);
     struct store_run found_run;
 
     row_put(&row, run);
     int found = row_step(&row, e);
     if (found == 0)
-        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such run", store->path);
+        return err_set(e, ERR_NOT_FOUND, "\"%s\": no such run", store->database.path);
     if (found < 0 || read_run(&row, &found_run, e) < 0)
         return -1;
     struct store_frozen frozen = {.environments = row_text(&row)};
@@ -174,7 +159,7 @@ int store_frozen(struct store *store, int64_t run, store_frozen_fn *fn, void *da
 
 int store_sources(struct store *store, int64_t run, struct buf *out, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_SOURCES);
+    auto_row struct row row = row_of(&store->database, SQL_SOURCES);
 
     row_put(&row, run);
     int found = row_step(&row, e);
@@ -186,7 +171,7 @@ int store_sources(struct store *store, int64_t run, struct buf *out, struct err 
 int store_request(struct store *store, const char *key, char digest[65], struct uuid *ret_run,
                   struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_REQUEST);
+    auto_row struct row row = row_of(&store->database, SQL_REQUEST);
 
     row_put_text(&row, key);
     int found = row_step(&row, e);
@@ -201,7 +186,7 @@ static int read_position(struct store *store, const struct store_run *run, uint3
                          struct err *e)
 {
     auto_row struct row row =
-        row_of(store, *run->job_uuid ? SQL_POSITION_IN_BACKGROUND : SQL_POSITION);
+        row_of(&store->database, *run->job_uuid ? SQL_POSITION_IN_BACKGROUND : SQL_POSITION);
 
     row_put(&row, run->id);
     row_put(&row, STORE_PLACE_MAX - 1);
@@ -214,7 +199,7 @@ static int read_position(struct store *store, const struct store_run *run, uint3
 int store_place(struct store *store, const struct store_run *run, struct store_place *ret_place,
                 struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_WAITING_FOR);
+    auto_row struct row row = row_of(&store->database, SQL_WAITING_FOR);
 
     *ret_place = (struct store_place){0};
     if (read_position(store, run, &ret_place->position, e) < 0)
@@ -233,7 +218,7 @@ int store_place(struct store *store, const struct store_run *run, struct store_p
 int store_next_trash(struct store *store, int64_t after, struct store_trash *ret_trash,
                      struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_NEXT_TRASH);
+    auto_row struct row row = row_of(&store->database, SQL_NEXT_TRASH);
 
     row_put(&row, after);
     int found = row_step(&row, e);
@@ -254,7 +239,7 @@ static int read_step(struct row *row, struct store_step *step, struct err *e)
     step->title = row_text(row);
     step->file_path = row_text(row);
     if (status_parse(row_text(row), &step->status, e) < 0)
-        return damaged(row->store, step->uuid, e);
+        return database_damaged(row->database, step->uuid, e);
     step->cause = cause_of_name(row_text(row));
     step->attempt = (uint32_t)row_int(row);
     step->cells_total = (uint32_t)row_int(row);
@@ -267,7 +252,7 @@ static int read_step(struct row *row, struct store_step *step, struct err *e)
 
 int store_steps(struct store *store, int64_t run, store_step_fn *fn, void *data, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_STEPS);
+    auto_row struct row row = row_of(&store->database, SQL_STEPS);
     row_put(&row, run);
     for (;;) {
         struct store_step step;
@@ -312,7 +297,7 @@ static void read_event(struct row *row, struct store_event *event)
 int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t limit,
                        store_event_fn *fn, void *data, struct err *e)
 {
-    auto_row struct row row = row_of(store, run ? SQL_EVENTS_OF_RUN : SQL_EVENTS);
+    auto_row struct row row = row_of(&store->database, run ? SQL_EVENTS_OF_RUN : SQL_EVENTS);
     row_put(&row, id);
     row_put(&row, limit);
     if (run)
@@ -331,12 +316,44 @@ int store_events_after(struct store *store, int64_t id, int64_t run, uint32_t li
 
 int store_last_event(struct store *store, int64_t *ret_id, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_LAST_EVENT);
+    auto_row struct row row = row_of(&store->database, SQL_LAST_EVENT);
 
     if (row_step(&row, e) < 0)
         return -1;
     *ret_id = row_int(&row);
     return 0;
+}
+
+static int read_finished(struct row *row, struct store_finished *finished, struct err *e)
+{
+    *finished = (struct store_finished){.id = row_int(row)};
+    finished->run_uuid = row_text(row);
+    finished->job_uuid = row_text(row);
+    if (status_parse(row_text(row), &finished->status, e) < 0)
+        return database_damaged(row->database, finished->run_uuid, e);
+    finished->cause = cause_of_name(row_text(row));
+    finished->time = row_int(row);
+    return 0;
+}
+
+int store_finished_after(struct store *store, int64_t id, uint32_t limit, store_finished_fn *fn,
+                         void *data, struct err *e)
+{
+    auto_row struct row row = row_of(&store->database, SQL_FINISHED);
+
+    row_put(&row, id);
+    row_put(&row, limit);
+    for (;;) {
+        struct store_finished finished;
+        int more = row_step(&row, e);
+        if (more <= 0)
+            return more;
+        if (read_finished(&row, &finished, e) < 0)
+            return -1;
+        int ended = fn(data, &finished, e);
+        if (ended != 0)
+            return ended;
+    }
 }
 
 static int read_run_event(struct row *row, struct run_event *event, struct err *e)
@@ -354,14 +371,14 @@ static int read_run_event(struct row *row, struct run_event *event, struct err *
     event->retry_at = row_int(row);
     if (known < 0) {
         err_prefix(e, "event %lld", (long long)id);
-        return damaged(row->store, "the log", e);
+        return database_damaged(row->database, "the log", e);
     }
     return 0;
 }
 
 int store_replay(struct store *store, int64_t run, store_replay_fn *fn, void *data, struct err *e)
 {
-    auto_row struct row row = row_of(store, SQL_REPLAY);
+    auto_row struct row row = row_of(&store->database, SQL_REPLAY);
     row_put(&row, run);
     for (;;) {
         struct run_event event;

@@ -17,7 +17,7 @@ NOBODY = str(uuid.UUID(int=0))
 RUN_FIELDS = {
     "uuid", "project", "pipeline_path", "pipeline_uuid", "pipeline_name", "run_type", "uuids",
     "status", "class", "created_time", "started_time", "finished_time", "job_uuid", "rerun_of",
-    "in_place", "keep_kernels", "parameters", "queue_position", "waiting_for", "steps",
+    "in_place", "keep_kernels", "timeout", "parameters", "queue_position", "waiting_for", "steps",
 }
 STEP_FIELDS = {
     "step_uuid", "title", "file_path", "status", "attempt", "started_time", "finished_time",

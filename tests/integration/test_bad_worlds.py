@@ -591,6 +591,32 @@ def test_kill_9_of_a_keeper(world):
     nothing_left(world.root, seconds=5)
 
 
+LOST_TWICE = """printf x >>tries.txt
+case $(cat tries.txt) in
+x | xx) echo waiting; sleep 600 ;;
+xxx) exit 1 ;;
+esac
+"""
+
+
+def test_lost_attempts_use_up_no_retries(world):
+    """Two keepers are killed; the one retry is still there when the step itself fails."""
+    project = world.project(Step("a", LOST_TWICE, path="a.sh", extra={"retries": {"limit": 1, "delay": 0}}))
+    tried = project.root / "tries.txt"
+    running = world.start(project)
+    for tries in ("x", "xx"):
+        wait_until(lambda t=tries: tried.exists() and tried.read_text() == t, 30, f"try {len(tries)}")
+        (keeper,) = keepers_of(world.root)
+        os.kill(keeper, signal.SIGKILL)
+    result = world.finish(running, seconds=90)
+    assert result.code == 0, result.explain()
+    causes = [event["failure"]["cause"] for event in result.of("step_retrying")]
+    assert causes == ["step_lost", "step_lost", "exit_code"]
+    assert result.finished(uuid_of("a"))["attempt"] == 4
+    assert tried.read_text() == "xxxx"
+    nothing_left(world.root, seconds=5)
+
+
 def test_kill_9_of_a_kernel(world):
     """In the middle of a cell: the partial output is on disk."""
     source = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"

@@ -155,11 +155,13 @@ class Tour:
 
 
 STEPS = (
-    Step("load", "print('178 rows')\n"),
+    Step("load", "import segue\nsegue.log_figure('roc', b'<svg/>')\nprint('178 rows')\n"),
     Step("prepare", notebook(code("wine = {}"), "print('prepared')", "wine['alcohol']"), "load"),
     Step("compare", "print('never')\n", "prepare"),
     Step("report", notebook("40 + 2"), "load"),
 )
+REPORTS = ("import segue\nsegue.log_metric('m', 0.5, step=3)\nsegue.log_metric('bad', float('nan'))\n"
+           "segue.log_param('p', [1])\nsegue.log_figure('roc', b'<svg/>')\n")
 GOOD = ("load", "report")
 SLOW = """
 import os, time
@@ -295,6 +297,56 @@ def test_tour_of_a_log_that_grows(tour):
         tour.service.wait_for_run(run)
 
 
+def test_tour_of_reports(tour):
+    tour.service.project("reports", Step("say", REPORTS), Step("cells", notebook("print(seed)")),
+                         parameters={"seed": 7})
+    runs = []
+    for seed in (7, 8):
+        runs.append(submit(tour, {"project": "reports", "pipeline_path": "pipeline.json",
+                                  "parameters": {"pipeline_parameters": {"seed": seed}}})["uuid"])
+        tour.service.wait_for_run(runs[-1])
+    (said,) = tour.ask("getReport", 200, run=runs[0]).json()["steps"]
+    assert said["title"] == "say" and said["metrics"][1]["value"] == "NaN"
+    found = tour.ask("compareRuns", 200, run=runs[0], query={"to": runs[1]}).json()
+    assert [p["name"] for p in found["parameters"]] == ["seed"] and found["steps"][1]["cells"]
+    where = {"run": runs[0], "step": uuid_of("say"), "name": "roc"}
+    figure = tour.ask("getFigure", 200, **where)
+    assert figure.text == "<svg/>"
+    tour.ask("getFigure", 304, headers={"If-None-Match": figure.headers["ETag"]}, **where)
+    tour.ask("getFigure", 206, headers={"Range": "bytes=1-3"}, **where)
+    tour.ask("getFigure", 416, headers={"Range": "bytes=1000-"}, **where)
+    tour.ask("getFigure", 404, **{**where, "name": "other"})
+    tour.ask("getReport", 404, run=NOBODY)
+    tour.ask("compareRuns", 404, run=runs[0], query={"to": NOBODY})
+    tour.ask("compareRuns", 400, run=runs[0])
+
+
+def test_tour_of_webhooks(tour):
+    where = {"url": "http://receiver.invalid/hook"}
+    tour.ask("createWebhook", 201, {**where, "secret": None, "events": None, "failures_only": True})
+    hook = tour.ask("createWebhook", 201, {**where, "secret": "s3cret", "events": ["run_finished"],
+                                           "project": "wine"}).json()
+    assert tour.ask("getWebhook", 200, webhook=hook["uuid"]).json() == hook
+    assert hook in tour.ask("listWebhooks", 200).json()["webhooks"]
+    for _ in range(2):
+        tour.ask("pingWebhook", 202, webhook=hook["uuid"])
+    page = tour.ask("listDeliveries", 200, webhook=hook["uuid"], query={"limit": 1}).json()
+    query = {"cursor": page["next_cursor"]}
+    more = tour.ask("listDeliveries", 200, webhook=hook["uuid"], query=query).json()
+    assert more["next_cursor"] is None
+    assert [d["event"] for d in page["deliveries"] + more["deliveries"]] == ["ping", "ping"]
+    for wrong in ({}, {"url": "receiver.invalid"}, {"url": "http://127.1/"}, {**where, "events": []},
+                  {**where, "job_uuid": NOBODY}, {**where, "project": "beer"}, {**where, "secret": ""}):
+        tour.ask("createWebhook", 422, wrong)
+    for _ in range(98):
+        tour.ask("createWebhook", 201, where)
+    tour.ask("createWebhook", 409, where)
+    for each in tour.ask("listWebhooks", 200).json()["webhooks"]:
+        tour.ask("deleteWebhook", 204, webhook=each["uuid"])
+    for operation in ("getWebhook", "deleteWebhook", "pingWebhook", "listDeliveries"):
+        tour.ask(operation, 404, webhook=hook["uuid"])
+
+
 @pytest.mark.parametrize("fields", [
     {},
     {"run_type": "selection", "uuids": [uuid_of("report")]},
@@ -363,6 +415,7 @@ BAD_BODIES = {
     "unknown field": (422, {**WINE, "pipline": 1}),
     "wrong type": (422, {**WINE, "in_place": "yes"}),
     "kept too long": (422, {**WINE, "keep_kernels": 86401}),
+    "too long a time limit": (422, {**WINE, "timeout": 2592001}),
     "unknown run type": (422, {**WINE, "run_type": "all"}),
     "unknown step": (422, {**WINE, "run_type": "upto", "uuids": [NOBODY]}),
     "nothing to run": (422, {**WINE, "run_type": "selection", "uuids": []}),
@@ -385,7 +438,7 @@ def test_tour_of_bad_bodies(tour, operation, name):
 
 def test_tour_of_other_refusals(tour):
     run = {"run": NOBODY}
-    step = {**run, "step": NOBODY}
+    step = {**run, "step": NOBODY, "name": "roc", "webhook": NOBODY, "job": NOBODY, "webhook": NOBODY}
     for operation in ("getRun", "deleteRun", "cancelRun"):
         tour.ask(operation, 404, **run)
     tour.ask("rerunRun", 404, {"from": "start"}, **run)
@@ -487,15 +540,20 @@ def held(tmp_path_factory, jupyter_path, segue_path):
             service.cancel(run)
             service.wait_for_run(run)
         service.ended.append(service.failed)
+        hook = service.post("webhooks", HOOK)
+        assert hook.status_code == 201, hook.text
+        service.webhook = hook.json()["uuid"]
         service.seen = Counter()
         service.schema = schemathesis.openapi.from_dict(SPEC)
         service.schema.config.update(base_url=service.url)
         yield service
 
 
+HOOK = {"url": "http://receiver.invalid/hook", "events": ["job_finished"]}
 RANGES = ("bytes=0-", "bytes=1-1", "bytes=-2", "bytes=2-1", "bytes=0-0,2-2", "bytes=9999999-", "bytes=",
           f"bytes={2**64}-", f"bytes=0-{2**64}", "lines=1-2", "bytes=-0")
-FIELDS = ("pipeline_definition", "run_type", "uuids", "parameters", "in_place", "keep_kernels")
+FIELDS = ("pipeline_definition", "run_type", "uuids", "parameters", "in_place", "keep_kernels",
+          "timeout")
 
 
 def real_values(service):
@@ -514,8 +572,13 @@ def real_values(service):
 
 def make_real(service, case, operation_id, real):
     values = {name: real[name] for name in ("run", "step")}
-    if operation_id in ("getLog", "getNotebook"):
+    values["webhook"] = service.webhook
+    if operation_id in ("getLog", "getNotebook", "getFigure"):
         values["run"] = service.failed
+    if operation_id == "getFigure":
+        values |= {"step": uuid_of("load"), "name": "roc"}
+    if operation_id == "compareRuns" and real["is_real"]:
+        case.query = {**(case.query or {}), "to": real["ended"]}
     if operation_id == "rerunRun":
         values["run"] = real["ended"]
     if operation_id in ("cancelRun", "deleteRun") and real["is_real"]:
@@ -525,8 +588,14 @@ def make_real(service, case, operation_id, real):
     if real["is_real"]:
         for name in values.keys() & (case.path_parameters or {}).keys():
             case.path_parameters[name] = values[name]
-    if operation_id in ("getLog", "getNotebook") and real["range"]:
+    if operation_id in ("getLog", "getNotebook", "getFigure") and real["range"]:
         case.headers = {**(case.headers or {}), "Range": real["range"]}
+    if operation_id == "deleteWebhook" and real["is_real"]:
+        case.path_parameters["webhook"] = service.post("webhooks", HOOK).json()["uuid"]
+    if operation_id == "createWebhook" and real["is_real"] and isinstance(case.body, dict):
+        case.body = {**case.body, **HOOK}
+        for name in ("job_uuid", "project"):
+            case.body.pop(name, None)
     if operation_id == "followEvents":
         # Only the stream of an ended run ends.
         query = dict(case.query or {})

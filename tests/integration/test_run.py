@@ -248,6 +248,29 @@ def test_notebook_retried_from_its_source(world):
     assert cell["execution_count"] == 1
 
 
+def test_time_limit_of_the_whole_run(world):
+    """What runs is stopped, what waits never starts; a retry that is left makes it no longer."""
+    project = world.project(
+        Step("a", notebook("print('begun', flush=True)\nimport time\ntime.sleep(600)"),
+             extra={"timeout": 60, "retries": {"limit": 3, "delay": 0}}), log_step("b", "a"), log_step("c"))
+    result = world.run(project, "--timeout", "3s", seconds=30)
+    assert result.code == 1, result.explain()
+    assert statuses(result) == {uuid_of("a"): "FAILURE", uuid_of("b"): "ABORTED", uuid_of("c"): "SUCCESS"}
+    failure = result.finished(uuid_of("a"))["failure"]
+    assert (failure["cause"], failure["message"]) == ("timeout", "the run took longer than its limit of 3 s")
+    assert result.finished(uuid_of("b"))["failure"]["cause"] == "cancelled"
+    assert [event["cause"] for event in result.of("cancel_requested")] == ["timeout"]
+    assert result.of("run_finished")[0]["status"] == "FAILURE"
+    assert stream_text(result.notebook("a.ipynb")) == "begun\n"
+
+
+@pytest.mark.parametrize("limit", ["0", "31d", "soon", "-1", "1.5"])
+def test_time_limit_that_is_none(world, limit):
+    result = world.run(world.project(log_step("a")), "--timeout", limit)
+    assert result.code == 2
+    assert "--timeout" in result.stderr
+
+
 # ------------------------------------------------------------------------------------- partial runs
 #
 #        a ── b ── d ── e        f (alone)

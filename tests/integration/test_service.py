@@ -7,6 +7,7 @@ import socket
 import stat
 import time
 import uuid
+from datetime import datetime, timedelta
 
 import pytest
 import requests
@@ -218,6 +219,27 @@ def test_key_is_remembered_over_a_restart(service):
     assert other.status_code == 422
     assert len(service.runs()) == 1
     service.wait_for_run(first["uuid"])
+
+
+def test_time_limit_goes_on_over_a_kill(service):
+    """It counts from the run's start, not from the service's."""
+    project = waiting_project(service)
+    run = service.submit(project, timeout=4)
+    assert run["timeout"] == 4
+    service.wait_for_event(run["uuid"], "step_started")
+    service.kill9()
+    service.start()
+    started, ended = (service.wait_for_event(run["uuid"], name) for name in ("run_started", "cancel_requested"))
+    assert ended["cause"] == "timeout"
+    times = [datetime.fromisoformat(event["time"]) for event in (started, ended)]
+    assert times[1] - times[0] >= timedelta(seconds=4)
+    run = service.wait_for_run(run["uuid"])
+    states = {s["title"]: (s["status"], s["failure"]["cause"]) for s in run["steps"]}
+    assert (run["status"], states) == ("FAILURE", {"a": ("FAILURE", "timeout"), "b": ("ABORTED", "cancelled")})
+    again = service.post(f"runs/{run['uuid']}/rerun", {"from": "start"}).json()
+    assert again["timeout"] == 4
+    let_go(project)
+    assert service.wait_for_run(again["uuid"])["status"] == "SUCCESS"
 
 
 def test_held_runs_wait_for_a_service_that_does_not_hold(new_service):

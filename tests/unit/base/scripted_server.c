@@ -49,6 +49,7 @@ struct server {
     pthread_cond_t changed;
     bool gates[GATES + 1];
     struct buf log; /* "POST /x HTTP/1.1\nBODY\n" for each request */
+    struct buf raw; /* requests as they came, with their headers */
 };
 
 struct connection {
@@ -109,6 +110,7 @@ static const struct rule *server_match(struct server *server, const struct buf *
     const char *body = strstr(buf_text(request), "\r\n\r\n");
 
     pthread_mutex_lock(&server->lock);
+    buf_put(&server->raw, request->data, request->len);
     buf_put(&server->log, request->data, strcspn(request->data, "\r\n"));
     buf_printf(&server->log, "\n%s\n", body ? body + 4 : "");
     for (size_t i = 0; i < server->rule_count && !found; i++) {
@@ -240,18 +242,30 @@ static void server_stop(struct server *server)
         rmdir(server->directory);
     free(server->used);
     buf_clear(&server->log);
+    buf_clear(&server->raw);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
+}
+
+static size_t server_count(struct server *server, const struct buf *where, const char *text)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&server->lock);
+    for (const char *at = buf_text(where); (at = strstr(at, text)); at++)
+        count++;
+    pthread_mutex_unlock(&server->lock);
+    return count;
 }
 
 /* How often `text` is in the log of requests. */
 static size_t server_saw(struct server *server, const char *text)
 {
-    size_t count = 0;
+    return server_count(server, &server->log, text);
+}
 
-    pthread_mutex_lock(&server->lock);
-    for (const char *at = buf_text(&server->log); (at = strstr(at, text)); at++)
-        count++;
-    pthread_mutex_unlock(&server->lock);
-    return count;
+/* The same for requests with their headers. */
+static inline size_t server_received(struct server *server, const char *text)
+{
+    return server_count(server, &server->raw, text);
 }

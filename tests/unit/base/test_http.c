@@ -9,6 +9,8 @@
 
 #include "tests/unit/base/scripted_server.c"
 
+#include <netdb.h>
+
 #define COUNT(array)         (sizeof(array) / sizeof *(array))
 #define START(server, rules) server_start((server), SERVER_UNIX, (rules), COUNT(rules))
 
@@ -197,6 +199,245 @@ static void speaks_tcp(void **state)
     assert_int_equal(http_request(&request, &answer, &e), 0);
     assert_string_equal(answer.body.data, "over tcp");
     server_stop(&server);
+}
+
+/* --- where a request may go --- */
+
+/* What curl asks for the addresses of names; they are those of this table, until the next look. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const char *addresses[3]; /* NULL at the end */
+    bool is_slow;             /* no answer until this is over */
+    unsigned looks;
+} names = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void names_set(const char *first, const char *second, bool is_slow)
+{
+    pthread_mutex_lock(&names.lock);
+    names.addresses[0] = first;
+    names.addresses[1] = second;
+    names.is_slow = is_slow;
+    pthread_cond_broadcast(&names.changed);
+    pthread_mutex_unlock(&names.lock);
+}
+
+static struct addrinfo *address_new(const char *text, const char *port)
+{
+    struct addrinfo *info = mem_zalloc(sizeof *info + sizeof(struct sockaddr_in));
+    struct sockaddr_in *address = (struct sockaddr_in *)(info + 1);
+
+    address->sin_family = AF_INET;
+    address->sin_port = htons((uint16_t)(port ? atoi(port) : 0));
+    assert_int_equal(inet_pton(AF_INET, text, &address->sin_addr), 1);
+    info->ai_family = AF_INET;
+    info->ai_socktype = SOCK_STREAM;
+    info->ai_protocol = IPPROTO_TCP;
+    info->ai_addr = (struct sockaddr *)address;
+    info->ai_addrlen = sizeof *address;
+    return info;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    struct addrinfo **at = ret;
+
+    (void)node;
+    (void)hints;
+    pthread_mutex_lock(&names.lock);
+    names.looks++;
+    pthread_cond_broadcast(&names.changed);
+    while (names.is_slow)
+        pthread_cond_wait(&names.changed, &names.lock);
+    *ret = NULL;
+    for (const char **text = names.addresses; *text; text++) {
+        *at = address_new(*text, service);
+        at = &(*at)->ai_next;
+    }
+    pthread_mutex_unlock(&names.lock);
+    return *ret ? 0 : EAI_NONAME;
+}
+
+void freeaddrinfo(struct addrinfo *info)
+{
+    while (info) {
+        struct addrinfo *next = info->ai_next;
+        free(info);
+        info = next;
+    }
+}
+
+/* 127.0.0.1 and no other. */
+static bool may_connect_to_one(const struct sockaddr *address, socklen_t len)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+
+    assert_true(address->sa_family != AF_INET || len == sizeof *four);
+    return address->sa_family == AF_INET && four->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+}
+
+static bool may_connect_nowhere(const struct sockaddr *address, socklen_t len)
+{
+    (void)address;
+    (void)len;
+    return false;
+}
+
+static void addresses_are_asked_for_whatever_they_are_called(void **state)
+{
+    static const struct {
+        const char *host, *text;
+    } rows[] = {
+        {"127.0.0.1", "the address 127.0.0.1 of \"127.0.0.1\" is not allowed"},
+        {"127.1", "the address 127.0.0.1 of \"127.0.0.1\" is not allowed"},
+        {"2130706433", "the address 127.0.0.1 of \"127.0.0.1\" is not allowed"},
+        {"[::ffff:127.0.0.1]", "the address ::ffff:127.0.0.1 of \"::ffff:127.0.0.1\" is not "
+                               "allowed"},
+        {"localhost", "of \"localhost\" is not allowed"},
+        {"name.test", "the address 127.0.0.1 of \"name.test\" is not allowed"},
+    };
+    struct rule rules[] = {{.request = "GET /", .answer = "HTTP/1.1 200 OK\r\n\r\n"}};
+    struct server server;
+    struct err e;
+
+    (void)state;
+    server_start(&server, SERVER_TCP, rules, COUNT(rules));
+    names_set("127.0.0.1", NULL, false);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        auto_free char *url = mem_printf("http://%s:%d/", rows[i].host, server.port);
+        auto_http_answer struct http_answer answer = {0};
+        struct http_request request = {.url = url,
+                                       .answer_cap = 100,
+                                       .timeout_ms = 20000,
+                                       .is_direct = true,
+                                       .may_connect = may_connect_nowhere};
+        assert_int_equal(http_request(&request, &answer, &e), -1);
+        if (e.code != ERR_INVALID || !strstr(e.text, rows[i].text))
+            fail_msg("%s: %s: %s", rows[i].host, err_name(e.code), e.text);
+    }
+    assert_int_equal(server_saw(&server, "GET"), 0);
+    server_stop(&server);
+}
+
+static void a_name_goes_where_it_may_and_is_asked_for_each_time(void **state)
+{
+    struct rule rules[] = {{.request = "GET /", .answer = "HTTP/1.1 204 Fine\r\n\r\n"}};
+    struct server server;
+    auto_http_answer struct http_answer answer = {0};
+    struct err e;
+
+    (void)state;
+    server_start(&server, SERVER_TCP, rules, COUNT(rules));
+    auto_free char *url = mem_printf("http://name.test:%d/", server.port);
+    struct http_request request = {.url = url,
+                                   .answer_cap = 100,
+                                   .timeout_ms = 20000,
+                                   .is_direct = true,
+                                   .may_connect = may_connect_to_one};
+    names_set("127.0.0.1", NULL, false);
+    assert_int_equal(http_request(&request, &answer, &e), 0);
+    assert_int_equal(answer.status, 204);
+    http_answer_clear(&answer);
+    names_set("127.0.0.2", "127.0.0.1", false);
+    assert_int_equal(http_request(&request, &answer, &e), 0);
+    assert_int_equal(answer.status, 204);
+    http_answer_clear(&answer);
+    names_set("127.0.0.2", NULL, false);
+    assert_int_equal(http_request(&request, &answer, &e), -1);
+    assert_int_equal(e.code, ERR_INVALID);
+    assert_string_equal(e.text, "the address 127.0.0.2 of \"name.test\" is not allowed");
+    server_stop(&server);
+}
+
+static void where_it_may_go_and_nobody_is_there_is_unavailable(void **state)
+{
+    struct server server;
+    auto_http_answer struct http_answer answer = {0};
+    struct err e;
+
+    (void)state;
+    server_start(&server, SERVER_TCP, NULL, 0);
+    auto_free char *url = mem_printf("http://name.test:%d/", server.port);
+    server_stop(&server);
+    struct http_request request = {.url = url,
+                                   .answer_cap = 100,
+                                   .timeout_ms = 20000,
+                                   .is_direct = true,
+                                   .may_connect = may_connect_to_one};
+    names_set("127.0.0.2", "127.0.0.1", false);
+    assert_int_equal(http_request(&request, &answer, &e), -1);
+    assert_int_equal(e.code, ERR_UNAVAILABLE);
+}
+
+static void giving_up_does_not_wait_for_a_name(void **state)
+{
+    struct http_request request = {
+        .url = "http://name.test/", .answer_cap = 100, .timeout_ms = 30, .is_direct = true};
+    auto_http_answer struct http_answer answer = {0};
+    unsigned looks = names.looks;
+    struct err e;
+
+    (void)state;
+    names_set(NULL, NULL, true);
+    assert_int_equal(http_request(&request, &answer, &e), -1);
+    assert_int_equal(e.code, ERR_TIMEOUT);
+    pthread_mutex_lock(&names.lock);
+    while (names.looks == looks) /* the look may be given up before it began */
+        pthread_cond_wait(&names.changed, &names.lock);
+    pthread_mutex_unlock(&names.lock);
+    names_set(NULL, NULL, false);
+}
+
+static void urls_are_read_as_requests_read_them(void **state)
+{
+    static const struct {
+        const char *text, *scheme, *host;
+        bool has_user;
+    } rows[] = {
+        {"http://example.com", "http", "example.com", false},
+        {"HTTPS://Example.com:8443/a?b#c", "https", "Example.com", false},
+        {"http://127.1/", "http", "127.0.0.1", false},
+        {"http://2130706433/", "http", "127.0.0.1", false},
+        {"http://0x7f.0.0.1/", "http", "127.0.0.1", false},
+        {"http://0177.0.0.1/", "http", "127.0.0.1", false},
+        {"http://%31%32%37.0.0.1/", "http", "127.0.0.1", false},
+        {"http://[::ffff:127.0.0.1]/", "http", "::ffff:127.0.0.1", false},
+        {"http://[fe80::1%25eth0]/", "http", "fe80::1", false},
+        {"http://me@example.com/", "http", "example.com", true},
+        {"http://me:secret@example.com/", "http", "example.com", true},
+        {"http://:secret@example.com/", "http", "example.com", true},
+        {"http://example.com@127.0.0.1/", "http", "127.0.0.1", true},
+        {"ftp://example.com/", "ftp", "example.com", false},
+    };
+    static const char *const wrong[] = {
+        "",
+        "example.com",
+        "/path",
+        "http://",
+        "http://[::",
+        "http://a b/c",
+        "http://a:99999",
+        "http://a\n/b",
+        "nosuch://example.com/",
+    };
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        auto_http_url struct http_url url = {0};
+        if (http_url_parse(&url, rows[i].text, &e) < 0)
+            fail_msg("%s: %s", rows[i].text, e.text);
+        assert_string_equal(url.scheme, rows[i].scheme);
+        assert_string_equal(url.host, rows[i].host);
+        assert_int_equal(url.has_user, rows[i].has_user);
+    }
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        auto_http_url struct http_url url = {0};
+        if (http_url_parse(&url, wrong[i], &e) == 0)
+            fail_msg("%s: has the host %s", wrong[i], url.host);
+        assert_int_equal(e.code, ERR_INVALID);
+    }
 }
 
 static void cancelling_gives_up_at_once(void **state)
@@ -477,6 +718,23 @@ static void nobody_there_closes_the_stream(void **state)
     loop_free(watch.loop);
 }
 
+static void a_stream_goes_only_where_it_may(void **state)
+{
+    struct watch watch = {.loop = loop_new()};
+    struct http_request request = {
+        .url = "http://name.test/", .is_direct = true, .may_connect = may_connect_to_one};
+
+    (void)state;
+    names_set("127.0.0.2", "127.0.0.3", false);
+    watch.stream = http_stream_open(watch.loop, &request, &watching, &watch);
+    loop_run(watch.loop);
+    assert_true(watch.failed);
+    assert_int_equal(watch.e.code, ERR_INVALID);
+    assert_non_null(strstr(watch.e.text, "of \"name.test\" is not allowed"));
+    http_stream_free(watch.stream);
+    loop_free(watch.loop);
+}
+
 static void a_stream_can_be_freed_inside_its_callback(void **state)
 {
     struct rule rules[] = {
@@ -533,6 +791,11 @@ int main(void)
         cmocka_unit_test(a_body_of_exactly_the_cap_is_taken),
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(speaks_tcp),
+        cmocka_unit_test(addresses_are_asked_for_whatever_they_are_called),
+        cmocka_unit_test(a_name_goes_where_it_may_and_is_asked_for_each_time),
+        cmocka_unit_test(where_it_may_go_and_nobody_is_there_is_unavailable),
+        cmocka_unit_test(giving_up_does_not_wait_for_a_name),
+        cmocka_unit_test(urls_are_read_as_requests_read_them),
         cmocka_unit_test(cancelling_gives_up_at_once),
         cmocka_unit_test(cancelling_in_the_middle_gives_up),
         cmocka_unit_test(within_the_grace_time_the_answer_is_taken),
@@ -542,6 +805,7 @@ int main(void)
         cmocka_unit_test(awaiting_fails_as_a_request_does),
         cmocka_unit_test(a_stream_that_breaks_off_says_so),
         cmocka_unit_test(nobody_there_closes_the_stream),
+        cmocka_unit_test(a_stream_goes_only_where_it_may),
         cmocka_unit_test(a_stream_can_be_freed_inside_its_callback),
         cmocka_unit_test(a_flood_arrives_whole),
         cmocka_unit_test(escapes_what_a_query_cannot_hold),

@@ -69,6 +69,20 @@ static void what_is_no_name_is_our_own_mistake(void **state)
         assert_int_equal(cause_of_name(rows[i]), CAUSE_INTERNAL);
 }
 
+static void four_causes_are_the_machines_doing(void **state)
+{
+    static const enum cause infrastructure[] = {CAUSE_STEP_LOST, CAUSE_LAUNCHER_UNAVAILABLE,
+                                                CAUSE_ENVIRONMENT_MISSING, CAUSE_STORAGE_FAILED};
+    size_t found = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(infrastructure); i++)
+        assert_true(cause_is_infrastructure(infrastructure[i]));
+    for (size_t i = 0; i < COUNT(all); i++)
+        found += cause_is_infrastructure(all[i]);
+    assert_int_equal(found, COUNT(infrastructure));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +90,7 @@ int main(void)
         cmocka_unit_test(names_are_told_apart),
         cmocka_unit_test(names_are_those_that_users_know),
         cmocka_unit_test(what_is_no_name_is_our_own_mistake),
+        cmocka_unit_test(four_causes_are_the_machines_doing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

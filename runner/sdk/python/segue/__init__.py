@@ -10,24 +10,36 @@ in the same folder as [{name, file, format, run_uuid, time}]. Any language can w
 entry may also carry `python_type` where Python has more than one type for a format. Files appear by
 rename, the index last, so nobody ever reads half a result.
 
+What a step reports of itself, to be shown, sorted by and compared between runs:
+
+    segue.log_param("depth", 4)
+    segue.log_metric("loss", 0.1, step=3)
+    segue.log_figure("roc", figure)
+
+goes to `report.jsonl` in that folder, one JSON object a line, which any language can append
+(segue/_report.py).
+
 Parameters and connections are read from the frozen pipeline file of the run (SEGUE_PIPELINE_PATH).
 Nothing but the standard library is needed; pyarrow and pandas are used when their data is passed.
 """
 
 import contextlib
-import datetime
 import fcntl
-import functools
-import hashlib
 import json
 import os
 import pickle
 import sys
-import tempfile
-import urllib.parse
+
+from segue import _step
+from segue._report import log_figure, log_metric, log_param
+from segue.errors import (
+    DataInvalidNameError, DeserializationError, Error, InputNameCollisionError, NotInStepError,
+    OutputNotFoundError, SerializationError,
+)
 
 __all__ = [
     "get_inputs", "get_input_info", "output",
+    "log_metric", "log_param", "log_figure",
     "get_step_param", "get_step_params", "get_pipeline_param", "get_pipeline_params", "get_params",
     "Error", "NotInStepError", "DataInvalidNameError", "SerializationError", "DeserializationError",
     "OutputNotFoundError", "InputNameCollisionError",
@@ -37,88 +49,17 @@ _UNNAMED = "unnamed"
 _MISSING = object()
 
 
-class Error(Exception):
-    """Everything that this module raises by itself."""
-
-
-class NotInStepError(Error):
-    """The code does not run as a step of a pipeline."""
-
-
-class DataInvalidNameError(Error):
-    """An output cannot have this name."""
-
-
-class SerializationError(Error):
-    """A value that cannot be written to a file."""
-
-
-class DeserializationError(Error):
-    """A file whose value cannot be read here."""
-
-
-class OutputNotFoundError(Error):
-    """An incoming step has left no output."""
-
-
-class InputNameCollisionError(Error):
-    """Two incoming steps have left outputs of the same name."""
-
-
-# ---- The step that this code is -----------------------------------------------------------------
-
-
-def _environment(name):
-    value = os.environ.get(name)
-    if not value:
-        raise NotInStepError(
-            "this code does not run as a step of a pipeline (%s is not set); "
-            "run it by `segue run PIPELINE`, alone by `segue run PIPELINE --only STEP`" % name
-        )
-    return value
-
-
-@functools.lru_cache(maxsize=1)
-def _read_pipeline(path, _identity):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
-def _pipeline():
-    path = _environment("SEGUE_PIPELINE_PATH")
-    try:
-        status = os.stat(path)
-        return _read_pipeline(path, (status.st_ino, status.st_mtime_ns, status.st_size))
-    except (OSError, ValueError) as error:
-        raise NotInStepError("the run's pipeline file cannot be read: %s" % error) from error
-
-
-def _step(pipeline):
-    uuid = _environment("SEGUE_STEP_UUID")
-    try:
-        return pipeline["steps"][uuid]
-    except KeyError:
-        raise NotInStepError(
-            "step %s is not in the pipeline file %s" % (uuid, _environment("SEGUE_PIPELINE_PATH"))
-        ) from None
-
-
-def _title(pipeline, uuid):
-    step = pipeline["steps"].get(uuid, {})
-    return step.get("title") or step.get("file_path") or uuid
-
-
 # ---- Parameters ---------------------------------------------------------------------------------
 
 
 def get_step_params():
     """All parameters of this step, as a new dict."""
-    return dict(_step(_pipeline()).get("parameters") or {})
+    return dict(_step.step(_step.pipeline()).get("parameters") or {})
 
 
 def get_pipeline_params():
     """All parameters of the pipeline, as a new dict."""
-    return dict(_pipeline().get("parameters") or {})
+    return dict(_step.pipeline().get("parameters") or {})
 
 
 def get_params():
@@ -280,36 +221,12 @@ def _decode(path, form, python_type):
 # ---- The folder of a step -----------------------------------------------------------------------
 
 
-def _folder(step_uuid):
-    return os.path.join(_environment("SEGUE_IO_DIR"), step_uuid)
-
-
 def _read_index(folder):
     try:
         with open(os.path.join(folder, "index.json"), encoding="utf-8") as file:
             return json.load(file)
     except FileNotFoundError:
         return []
-
-
-def _write_file(folder, name, data):
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, os.path.join(folder, name))
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask():
-    with open("/proc/self/status") as file:  # os.umask() can only be read by setting it
-        for line in file:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o022
 
 
 @contextlib.contextmanager
@@ -323,28 +240,12 @@ def _locked(folder):
         os.close(descriptor)
 
 
-def _stem(name):
-    """A file name for any text: percent-encoded UTF-8; `%-` and a digest end what is cut off."""
-    stem = urllib.parse.quote(_raw(name), safe="") or "%"
-    if stem[0] == "." or stem.lower() == "index":
-        stem = "%%%02X" % ord(stem[0]) + stem[1:]
-    return _with_digest(stem[:150], name) if len(stem) > 200 else stem
-
-
-def _raw(name):
-    return name.encode("utf-8", "surrogatepass")
-
-
-def _with_digest(stem, name):
-    return "%s%%-%s" % (stem, hashlib.sha256(_raw(name)).hexdigest()[:16])
-
-
 def _file_name(name, form, others):
     """Unlike every other output's file even where a file system folds upper and lower case."""
-    stem = _stem(name)
+    stem = _step.stem(name)
     taken = {entry["file"].rpartition(".")[0].lower() for entry in others}
     if stem.lower() in taken:
-        stem = _with_digest(stem, name)
+        stem = _step.with_digest(stem, name)
     return "%s.%s" % (stem, form)
 
 
@@ -360,8 +261,8 @@ def output(data, name=None):
         raise DataInvalidNameError(
             '%r cannot be an output\'s name ("unnamed" is reserved, "; " not allowed)' % name)
     name = _UNNAMED if name is None else str(name)
-    run_uuid = _environment("SEGUE_RUN_UUID")
-    folder = _folder(_environment("SEGUE_STEP_UUID"))
+    run_uuid = _step.environment("SEGUE_RUN_UUID")
+    folder = _step.folder(_step.environment("SEGUE_STEP_UUID"))
     form, python_type, content = _encode(data)
     os.makedirs(folder, exist_ok=True)
     with _locked(folder):
@@ -373,13 +274,13 @@ def output(data, name=None):
             "file": _file_name(name, form, others),
             "format": form,
             "run_uuid": run_uuid,
-            "time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "time": _step.now(),
         }
         if python_type:
             entry["python_type"] = python_type
         kept = others + [entry]
-        _write_file(folder, entry["file"], content)
-        _write_file(folder, "index.json", (json.dumps(kept, indent=1) + "\n").encode("utf-8"))
+        _step.write_file(folder, entry["file"], content)
+        _step.write_file(folder, "index.json", (json.dumps(kept, indent=1) + "\n").encode("utf-8"))
         for old in {e["file"] for e in index} - {e["file"] for e in kept}:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, old))
@@ -390,7 +291,7 @@ def output(data, name=None):
 
 def _parents(pipeline):
     """Incoming steps in the order of the connections, each once."""
-    return list(dict.fromkeys(_step(pipeline).get("incoming_connections") or []))
+    return list(dict.fromkeys(_step.step(pipeline).get("incoming_connections") or []))
 
 
 def get_input_info():
@@ -399,7 +300,7 @@ def get_input_info():
     `is_stale`: it comes from an earlier run, since that step was no part of this one. The name of
     an unnamed output is None.
     """
-    run_uuid = _environment("SEGUE_RUN_UUID")
+    run_uuid = _step.environment("SEGUE_RUN_UUID")
     return [
         {
             "step_uuid": parent,
@@ -408,8 +309,8 @@ def get_input_info():
             "time": entry["time"],
             "is_stale": entry["run_uuid"] != run_uuid,
         }
-        for parent in _parents(_pipeline())
-        for entry in _read_index(_folder(parent))
+        for parent in _parents(_step.pipeline())
+        for entry in _read_index(_step.folder(parent))
     ]
 
 
@@ -417,7 +318,7 @@ def _warn_of_stale(pipeline):
     stale = [
         "%s of %s (run %s, %s)" % (
             "an unnamed output" if info["name"] is None else repr(info["name"]),
-            _title(pipeline, info["step_uuid"]), info["run_uuid"], info["time"])
+            _step.title(pipeline, info["step_uuid"]), info["run_uuid"], info["time"])
         for info in get_input_info() if info["is_stale"]
     ]
     if stale:
@@ -428,7 +329,7 @@ def _refuse_collisions(pipeline, entries):
     makers = {}
     for parent, entry in entries:
         if entry is not None and entry["name"] != _UNNAMED:
-            makers.setdefault(entry["name"], []).append(_title(pipeline, parent))
+            makers.setdefault(entry["name"], []).append(_step.title(pipeline, parent))
     clashes = ["%r by %s" % (name, " and ".join(titles))
                for name, titles in makers.items() if len(titles) > 1]
     if clashes:
@@ -437,15 +338,15 @@ def _refuse_collisions(pipeline, entries):
 
 
 def _load(pipeline, parent, entry):
-    path = os.path.join(_folder(parent), entry["file"])
+    path = os.path.join(_step.folder(parent), entry["file"])
     try:
         return _decode(path, entry["format"], entry.get("python_type"))
     except FileNotFoundError:
         raise OutputNotFoundError("output %r of step %s is gone (%s)" % (
-            entry["name"], _title(pipeline, parent), path)) from None
+            entry["name"], _step.title(pipeline, parent), path)) from None
     except Exception as error:  # unpickling can raise anything
         raise DeserializationError("output %r of step %s cannot be read here: %s: %s" % (
-            entry["name"], _title(pipeline, parent), type(error).__name__, error)) from error
+            entry["name"], _step.title(pipeline, parent), type(error).__name__, error)) from error
 
 
 def get_inputs(ignore_failure=False, verbose=False, silence_multiple_calls_warning=True):
@@ -456,13 +357,13 @@ def get_inputs(ignore_failure=False, verbose=False, silence_multiple_calls_warni
     that cannot be read is None in its place. Two outputs of one name are an InputNameCollisionError.
     `silence_multiple_calls_warning` has no effect: inputs may be read any number of times.
     """
-    pipeline = _pipeline()
+    pipeline = _step.pipeline()
     entries = []
     for parent in _parents(pipeline):
-        index = _read_index(_folder(parent))
+        index = _read_index(_step.folder(parent))
         if not index and not ignore_failure:
             raise OutputNotFoundError("incoming step %s (%s) has left no output; run it first" % (
-                _title(pipeline, parent), parent))
+                _step.title(pipeline, parent), parent))
         entries += [(parent, entry) for entry in index] or [(parent, None)]
     _refuse_collisions(pipeline, entries)
     _warn_of_stale(pipeline)
@@ -482,5 +383,5 @@ def get_inputs(ignore_failure=False, verbose=False, silence_multiple_calls_warni
             inputs[entry["name"]] = value
         if verbose:
             print("input from step %s: %s" % (
-                _title(pipeline, parent), "none" if entry is None else entry["name"]))
+                _step.title(pipeline, parent), "none" if entry is None else entry["name"]))
     return inputs

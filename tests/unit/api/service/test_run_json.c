@@ -96,7 +96,7 @@ static void assert_run(struct fixture *f, const char *uuid, const char *expected
     "\"status\":\"PENDING\",\"class\":\"interactive\","                                            \
     "\"created_time\":\"2025-11-22T01:40:00.123000Z\",\"started_time\":null,"                      \
     "\"finished_time\":null,\"job_uuid\":null,\"rerun_of\":null,\"in_place\":false,"               \
-    "\"keep_kernels\":0,\"parameters\":{\"b\":{\"x\":0.10}},"
+    "\"keep_kernels\":0,\"timeout\":0,\"parameters\":{\"b\":{\"x\":0.10}},"
 #define STEP(uuid)                                                                                 \
     "{\"step_uuid\":\"" uuid "\",\"title\":\"T\",\"file_path\":\"t.ipynb\","                       \
     "\"status\":\"PENDING\",\"attempt\":0,\"started_time\":null,\"finished_time\":null,"           \
@@ -130,7 +130,7 @@ static void a_run_that_failed(void **state)
     run.pipeline_path = "";
     run.job_uuid = "j";
     run.rerun_of = "r0";
-    run.options = "{\"output_dir\":\"x\",\"in_place\":true,\"keep_kernels\":600}";
+    run.options = "{\"output_dir\":\"x\",\"in_place\":true,\"keep_kernels\":600,\"timeout\":90}";
     int64_t id = add(f, run, 1);
     struct store_step step = {
         .step = 0,
@@ -156,7 +156,7 @@ static void a_run_that_failed(void **state)
                "\"class\":\"background\",\"created_time\":\"2025-11-22T01:40:00.123000Z\","
                "\"started_time\":\"2025-11-22T01:40:01.023000Z\","
                "\"finished_time\":\"2025-11-22T01:40:02.223000Z\",\"job_uuid\":\"j\","
-               "\"rerun_of\":\"r0\",\"in_place\":true,\"keep_kernels\":600,"
+               "\"rerun_of\":\"r0\",\"in_place\":true,\"keep_kernels\":600,\"timeout\":90,"
                "\"parameters\":{\"b\":{\"x\":0.10}},"
                "\"queue_position\":null,\"waiting_for\":null,\"steps\":[{\"step_uuid\":\"a\","
                "\"title\":\"T\",\"file_path\":\"t.ipynb\",\"status\":\"FAILURE\",\"attempt\":2,"

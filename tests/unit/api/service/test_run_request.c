@@ -87,15 +87,16 @@ static void a_path_and_nothing_else(void **state)
     struct fixture *f = *state;
     auto_run_request struct run_request request = {0};
     must_read(f, "{\"project\":\"p\",\"pipeline_path\":\"p.json\"}", &request);
-    assert_string_equal(request.project.dir, f->project);
-    assert_string_equal(request.project.pipeline_path, "p.json");
-    assert_string_equal(request.pipeline->uuid, "pipe");
+    assert_string_equal(request.source.project.dir, f->project);
+    assert_string_equal(request.source.project.pipeline_path, "p.json");
+    assert_string_equal(request.source.pipeline->uuid, "pipe");
     assert_int_equal(request.run_type, RUN_FULL);
     assert_int_equal(request.selected_count, 0);
     assert_int_equal(request.definition.len, 0);
     assert_int_equal(request.parameters.len, 0);
     assert_false(request.in_place);
     assert_int_equal(request.keep_kernels_s, 0);
+    assert_int_equal(request.timeout_s, 0);
 }
 
 static void everything(void **state)
@@ -105,7 +106,7 @@ static void everything(void **state)
     must_read(f,
               "{\"project\":\"./p/\",\"pipeline_path\":\"p.json\",\"run_type\":\"upto\","
               "\"uuids\":[\"b\",\"a\",\"b\"],\"in_place\":true,\"pipeline_definition\":null,"
-              "\"keep_kernels\":86400,"
+              "\"keep_kernels\":86400,\"timeout\":2592000,"
               "\"parameters\":{ \"pipeline_parameters\":{\"x\" : 0.10,\"y\":[]}, \"b\":{\"z\":2}}}",
               &request);
     assert_int_equal(request.run_type, RUN_UPTO);
@@ -114,6 +115,7 @@ static void everything(void **state)
     assert_int_equal(request.selected[1], 0);
     assert_true(request.in_place);
     assert_int_equal(request.keep_kernels_s, 86400);
+    assert_int_equal(request.timeout_s, 2592000);
     assert_string_equal(request.parameters.data,
                         "{\"pipeline_parameters\":{\"x\":0.10,\"y\":[]},\"b\":{\"z\":2}}");
     assert_string_equal(request.definition.data,
@@ -128,10 +130,10 @@ static void a_definition_alone_lies_in_the_project(void **state)
     auto_run_request struct run_request request = {0};
     struct uuid derived = uuid_from_name(f->project);
     must_read(f, "{\"pipeline_definition\": {\"steps\" : { }},\"project\":\"p\"}", &request);
-    assert_string_equal(request.project.pipeline_path, "");
-    assert_string_equal(request.project.pipeline_dir, ".");
-    assert_string_equal(request.pipeline->uuid, derived.text);
-    assert_string_equal(request.pipeline->doc.text, "{\"steps\" : { }}"); /* byte for byte */
+    assert_string_equal(request.source.project.pipeline_path, "");
+    assert_string_equal(request.source.project.pipeline_dir, ".");
+    assert_string_equal(request.source.pipeline->uuid, derived.text);
+    assert_string_equal(request.source.pipeline->doc.text, "{\"steps\" : { }}"); /* byte for byte */
 }
 
 static void a_definition_stands_for_the_file_at_its_path(void **state)
@@ -147,9 +149,9 @@ static void a_definition_stands_for_the_file_at_its_path(void **state)
         auto_free char *origin = fs_join(f->project, paths[i]);
         struct uuid derived = uuid_from_name(origin);
         must_read(f, text, &request);
-        assert_string_equal(request.project.pipeline_path, paths[i]);
-        assert_string_equal(request.pipeline->name, "mine");
-        assert_string_equal(request.pipeline->uuid, derived.text);
+        assert_string_equal(request.source.project.pipeline_path, paths[i]);
+        assert_string_equal(request.source.pipeline->name, "mine");
+        assert_string_equal(request.source.pipeline->uuid, derived.text);
     }
 }
 
@@ -188,6 +190,10 @@ static const struct wrong {
      "/keep_kernels:1:56: must be a number of seconds, 0 to 86400, whole\n"},
     {"kept for a part of a second", "{" P ",\"keep_kernels\":1.5}",
      "/keep_kernels:1:56: must be a number of seconds, 0 to 86400, whole\n"},
+    {"longer than a month", "{" P ",\"timeout\":2592001}",
+     "/timeout:1:51: must be a number of seconds, 0 to 2592000, whole\n"},
+    {"a time limit in the past", "{" P ",\"timeout\":-1}",
+     "/timeout:1:51: must be a number of seconds, 0 to 2592000, whole\n"},
     {"kept for a text", "{" P ",\"keep_kernels\":\"10m\"}",
      "/keep_kernels:1:56: must be a number, is a string\n"},
     {"null is no project", "{\"project\":null,\"pipeline_path\":\"p.json\"}",
@@ -248,8 +254,8 @@ static const struct wrong {
      "\"pipeline_definition\":{\"steps\":{\"a\":{\"title\":1}}}}",
      "/zzz:1:45: unknown field \"zzz\"\n"
      "/project:1:12: cannot open \"q\" in \"PROJECTS\": no such file or directory\n"
-     "/run_type:1:27: unknown run type \"x\"; known are full, selection, incoming, upto and from\n"
-     "/pipeline_definition/steps/a/title:1:98: must be a string, is a number\n"},
+     "/pipeline_definition/steps/a/title:1:98: must be a string, is a number\n"
+     "/run_type:1:27: unknown run type \"x\"; known are full, selection, incoming, upto and from\n"},
 };
 
 static void put_replaced(struct buf *out, const char *text, const char *what, const char *with)
@@ -289,7 +295,7 @@ static void what_is_wrong_is_said_with_its_place(void **state)
             print_error("%s: %s", wrong->name, found);
         assert_string_equal(found, wrong->expected);
         assert_int_equal(e.code, ERR_INVALID);
-        assert_null(request.pipeline);
+        assert_null(request.source.pipeline);
     }
 }
 
@@ -361,7 +367,7 @@ static void a_submission_with_its_parameters(void **state)
     struct err e;
     must_read(f,
               "{" P
-              ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":60,"
+              ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":60,\"timeout\":90,"
               "\"parameters\":{\"pipeline_parameters\":{\"x\":2}}}",
               &request);
     if (run_request_submission(&request, &submission, &problems, &e) < 0)
@@ -374,6 +380,7 @@ static void a_submission_with_its_parameters(void **state)
     assert_string_equal(submission->selected[0], "b");
     assert_true(submission->in_place);
     assert_int_equal(submission->keep_kernels_s, 60);
+    assert_int_equal(submission->timeout_s, 90);
 }
 
 /* The parameters move what stands behind them; whoever asked wants to know where he has it. */

@@ -195,6 +195,7 @@ static void asks_for_as_few_rights_as_will_do(void **state)
         "\"Memory\":1000000000",
         "\"MemorySwap\":1000000000",
         "\"NanoCpus\":1500000000",
+        "\"CpuShares\":256",
         "\"DeviceRequests\":[{\"Count\":2,\"Capabilities\":[[\"gpu\"]]}]",
         "\"PidsLimit\":",
         "\"Type\":\"json-file\"",
@@ -214,6 +215,7 @@ static void asks_for_as_few_rights_as_will_do(void **state)
     place.memory_bytes = 1000000000;
     place.cpus = 1.5;
     place.gpus = 2;
+    place.nice = 10;
     ENGINE(&server, rules);
     watch_start(&watch, &place, &with_env);
     auto_free char *body = request_of(&server, "POST /v1.41/containers/create");
@@ -242,6 +244,7 @@ static void leaves_out_what_is_not_limited(void **state)
     assert_int_equal(server_saw(&server, "\"NetworkMode\":\"bridge\""), 1);
     assert_int_equal(server_saw(&server, "\"Memory\""), 0);
     assert_int_equal(server_saw(&server, "\"NanoCpus\""), 0);
+    assert_int_equal(server_saw(&server, "\"CpuShares\""), 0);
     assert_int_equal(server_saw(&server, "\"DeviceRequests\""), 0);
     assert_int_equal(server_saw(&server, "\"HOME=/home/segue\""), 0);
     watch_clear(&watch);

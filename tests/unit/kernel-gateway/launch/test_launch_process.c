@@ -420,6 +420,39 @@ static void launchers_have_names(void **state)
     assert_false(launcher_of_name("", &kind));
 }
 
+/* What the kernel says of the session that the program has for itself. */
+static bool session_has(const struct launch *launch, const char *nice)
+{
+    auto_free char *path = mem_printf("/proc/%d/autogroup", (int)launch_pid(launch));
+    auto_buf struct buf text = {0};
+    struct err e;
+
+    assert_int_equal(fs_read(path, 100, &text, &e), 0);
+    return strstr(buf_text(&text), nice) != NULL;
+}
+
+/* Niceness alone says nothing to the processes of other sessions. */
+static void its_session_is_nice_to_others(void **state)
+{
+    struct watch watch = {0};
+    struct script script;
+
+    (void)state;
+    if (!fs_exists("/proc/self/autogroup"))
+        skip(); /* this kernel knows no such groups */
+    script_of(&script, "echo up; read line");
+    script.place.nice = 7;
+    watch_start(&watch, &script.place, &script.program);
+    while (!session_has(watch.launch, "nice 7\n")) /* others may have been there a moment ago */
+        loop_dispatch(watch.loop, -1);
+    watch_clear(&watch);
+    script.place.nice = 0;
+    watch_start(&watch, &script.place, &script.program);
+    assert_true(session_has(watch.launch, "nice 0\n"));
+    watch_clear(&watch);
+    assert_int_equal(left_of(&script), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +473,7 @@ int main(void)
         cmocka_unit_test(cleaning_kills_what_an_earlier_life_left),
         cmocka_unit_test(dies_with_its_keeper),
         cmocka_unit_test(launchers_have_names),
+        cmocka_unit_test(its_session_is_nice_to_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,39 @@ static void a_failed_step_is_tried_again(void **at)
     }
 }
 
+/* Of what the step has made everything else stays: it may go on with that. */
+static void what_an_earlier_attempt_reported_is_gone(void **at)
+{
+    struct world *world = *at;
+
+    put_script(world, "a.sh",
+               "io=$SEGUE_IO_DIR/a; echo x >>tries\n"
+               "if [ $(wc -l <tries) -ge 2 ]; then\n"
+               "  [ ! -e $io/report.jsonl ] && [ ! -e $io/figures ] && [ -e $io/kept ]; exit\n"
+               "fi\n"
+               "mkdir -p $io/figures/more; touch $io/report.jsonl $io/figures/more/x.png $io/kept\n"
+               "exit 1");
+    run(world, "{'steps':{" STEP("a", "a.sh", ",'retries':{'limit':1,'delay':0}") "}}");
+    check_run(world, STATUS_SUCCESS);
+    assert_int_equal(run_step_attempt(state_of(world), 0), 2);
+}
+
+/* What a step makes of its directory leads nobody with more rights to other places. */
+static void nothing_is_removed_through_a_link(void **at)
+{
+    struct world *world = *at;
+
+    put_script(
+        world, "a.sh",
+        "if [ -e outside ]; then [ -e outside/report.jsonl ] && [ -e outside/figures ]; exit\n"
+        "fi\n"
+        "mkdir -p outside/figures; touch outside/report.jsonl\n"
+        "rm -rf $SEGUE_IO_DIR/a; ln -s $PWD/outside $SEGUE_IO_DIR/a; exit 1");
+    run(world, "{'steps':{" STEP("a", "a.sh", ",'retries':{'limit':1,'delay':0}") "}}");
+    check_run(world, STATUS_SUCCESS);
+    assert_int_equal(run_step_attempt(state_of(world), 0), 2);
+}
+
 static void tries_run_out(void **at)
 {
     struct world *world = *at;
@@ -305,6 +338,42 @@ static void a_time_limit_ends_a_step(void **at)
     run(world, "{'steps':{" STEP("a", "a.sh", ",'timeout':1") "}}");
     check_step(world, 0, STATUS_FAILURE, CAUSE_TIMEOUT);
     check_run(world, STATUS_FAILURE);
+}
+
+static void a_time_limit_ends_a_run(void **at)
+{
+    struct world *world = *at;
+    struct err e;
+
+    put_script(world, "a.sh", "sleep 100");
+    open_engine(world, 4);
+    struct submission *submission =
+        submission_of(world->project,
+                      "{'steps':{" STEP("a", "a.sh", ",'retries':{'limit':4,'delay':0}") "," STEP(
+                          "b", "a.sh", AFTER("'a'")) "}}",
+                      (struct request){.timeout_s = 1});
+    assert_int_equal(engine_submit(world->engine, submission, &e), 0);
+    loop_run(world->loop);
+    check_run(world, STATUS_FAILURE);
+    check_step(world, 0, STATUS_FAILURE, CAUSE_TIMEOUT);
+    check_step(world, 1, STATUS_ABORTED, CAUSE_CANCELLED);
+    assert_int_equal(run_cancel_cause(state_of(world)), CAUSE_TIMEOUT);
+    assert_non_null(strstr(world->json.data, "the run took longer than its limit of 1 s"));
+    assert_non_null(strstr(world->json.data, "the time limit of the run was over before"));
+    check_ends(world);
+}
+
+/* It was looked for when the run was frozen: no other attempt would find it. */
+static void a_missing_environment_is_not_looked_for_again(void **at)
+{
+    struct world *world = *at;
+
+    put_script(world, "a.sh", "true");
+    run(world, "{'steps':{" STEP("a", "a.sh",
+                                 ",'environment':'none','retries':{'limit':4,'delay':0}") "}}");
+    check_step(world, 0, STATUS_FAILURE, CAUSE_ENVIRONMENT_MISSING);
+    assert_int_equal(run_step_attempt(state_of(world), 0), 1);
+    check_ends(world);
 }
 
 static void a_missing_environment_fails_its_step(void **at)
@@ -571,7 +640,7 @@ static void what_is_stored_leads_to_the_same_state(void **at)
     assert_int_equal(store_open(path, STORE_READ, &store, &e), 0);
     assert_int_equal(store_runs(store, &(struct store_filter){0}, check_row, &id, &e), 0);
     const struct submission *submission = live_run_submission(engine_run(world->engine));
-    auto_run struct run *replayed = run_new(submission->plan, submission->pipeline);
+    auto_run struct run *replayed = run_new(submission->plan, submission->pipeline, 0);
     if (store_replay(store, id, check_replayed, replayed, &e) < 0)
         fail_msg("%s", e.text);
     for (uint32_t i = 0; i < 2; i++) {
@@ -669,8 +738,12 @@ int main(int argc, char **argv)
         TEST(no_more_run_than_may),
         TEST(a_failure_stops_what_needs_it_and_nothing_else),
         TEST(a_failed_step_is_tried_again),
+        TEST(what_an_earlier_attempt_reported_is_gone),
+        TEST(nothing_is_removed_through_a_link),
         TEST(tries_run_out),
         TEST(a_time_limit_ends_a_step),
+        TEST(a_time_limit_ends_a_run),
+        TEST(a_missing_environment_is_not_looked_for_again),
         TEST(a_missing_environment_fails_its_step),
         TEST(parameters_reach_the_step),
         TEST(many_steps_run_to_their_end),

@@ -23,6 +23,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -807,6 +808,68 @@ static void classes_of_steps_have_limits_of_their_own(void **at)
     check_order(world, "step_finished 3:0", "step_started 4:0");
 }
 
+/* Its uuid is chosen before there is the run, so that it can be asked for again after a kill. */
+static void a_job_asks_for_its_run_twice(void **at)
+{
+    static const struct request wish = {.job_uuid = "11111111-0000-4000-8000-000000000000",
+                                        .run_uuid = "22222222-0000-4000-8000-000000000000"};
+    struct world *world = *at;
+    struct reply replies[2];
+
+    open_engine(world);
+    for (int i = 0; i < 2; i++) {
+        post_submit(world, ONE("p", "note.sh"), wish, NULL, &replies[i]);
+        wait_for_reply(world, &replies[i]);
+        check_done(&replies[i]);
+        assert_string_equal(replies[i].run_uuid, wish.run_uuid);
+        assert_int_equal(replies[i].is_repeated, i == 1);
+    }
+    wait_for(world, "run_finished 1");
+    reopen_engine(world);
+    post_submit(world, ONE("p", "note.sh"), wish, NULL, &replies[1]);
+    wait_for_reply(world, &replies[1]);
+    check_done(&replies[1]);
+    assert_true(replies[1].is_repeated);
+    assert_int_equal(count_of(world, "run_queued"), 1);
+    check_file(world, "done", "a\n");
+}
+
+/* On its copy, behind whoever waits, and its results are nobody's latest. */
+static void a_run_of_a_job_keeps_to_itself(void **at)
+{
+    static const char look[] = "echo $SEGUE_PROJECT_DIR $(nice) >seen\n"
+                               "mkdir -p $SEGUE_IO_DIR/a; echo '[]' >$SEGUE_IO_DIR/a/index.json";
+    struct world *world = *at;
+    auto_free char *copy = fs_join(world->root, "copy");
+    struct uuid key = results_key(world->project, "p");
+    struct reply reply;
+
+    scratch_put(copy, "look.sh", look);
+    scratch_put(world->project, "look.sh", look);
+    open_engine(world);
+    post_submit(
+        world, ONE("p", "look.sh"),
+        (struct request){.job_uuid = "11111111-0000-4000-8000-000000000000", .workspace = copy},
+        NULL, &reply);
+    wait_for_reply(world, &reply);
+    check_done(&reply);
+    wait_for(world, "run_finished 1");
+    auto_free char *seen = scratch_read(copy, "seen");
+    auto_free char *expected = mem_printf("%s %d\n", copy, getpriority(PRIO_PROCESS, 0) + 10);
+    auto_free char *mine = fs_join(world->project, "seen");
+    auto_free char *none = results_latest(world->root, &key, "a");
+    assert_string_equal(seen, expected);
+    assert_false(fs_exists(mine));
+    assert_false(fs_exists(none));
+
+    submit(world, ONE("p", "look.sh"));
+    wait_for(world, "run_finished 2");
+    auto_free char *live = mem_printf("%s %d\n", world->project, getpriority(PRIO_PROCESS, 0));
+    auto_free char *latest = results_latest(world->root, &key, "a");
+    check_file(world, "seen", live);
+    assert_true(fs_exists(latest));
+}
+
 static void while_it_holds_nothing_begins(void **at)
 {
     struct world *world = *at;
@@ -1379,6 +1442,8 @@ int main(int argc, char **argv)
         TEST(nobody_outside_begins_while_a_run_goes_on),
         TEST(classes_of_runs_have_limits_of_their_own),
         TEST(classes_of_steps_have_limits_of_their_own),
+        TEST(a_job_asks_for_its_run_twice),
+        TEST(a_run_of_a_job_keeps_to_itself),
         TEST(while_it_holds_nothing_begins),
         TEST(the_next_engine_keeps_the_order),
         TEST(engine_after_engine_makes_the_same_run),

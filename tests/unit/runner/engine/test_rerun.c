@@ -233,6 +233,30 @@ static void what_cannot_be_run_again_is_refused(void **state)
     check_refused(world, fine.text, RERUN_FAILED, ERR_CONFLICT, "nothing failed");
 }
 
+/* Somebody wants to see what went wrong there: on the project, and at once. */
+static void a_run_of_a_job_becomes_one_on_the_project(void **state)
+{
+    struct world *world = *state;
+    auto_free char *workspace = fs_join(world->root, "copy");
+
+    scratch_put(workspace, "a.sh", "");
+    scratch_put(workspace, "b.sh", "");
+    struct uuid run = add_run(world,
+                              (struct request){.job_uuid = "11111111-0000-4000-8000-000000000000",
+                                               .workspace = workspace,
+                                               .timeout_s = 60},
+                              STATUS_FAILURE, failed);
+    auto_submission struct submission *submission = rerun(world, &run, RERUN_FAILED);
+    auto_free char *source = submission_source(submission, 0);
+    auto_free char *expected = fs_join(world->root, "b.sh");
+
+    assert_int_equal(submission_class(submission), RUN_INTERACTIVE);
+    assert_string_equal(submission->project.dir, world->root);
+    assert_string_equal(submission->origin_dir, world->root);
+    assert_string_equal(source, expected);
+    assert_int_equal(submission->timeout_s, 60);
+}
+
 /* The project is looked at as it is now, but only for what would run. */
 static void files_that_are_gone_are_told(void **state)
 {
@@ -276,6 +300,7 @@ int main(void)
         TEST(only_what_did_not_succeed_is_run_again),
         TEST(a_cancelled_run_is_gone_on_with),
         TEST(a_rerun_is_run_again),
+        TEST(a_run_of_a_job_becomes_one_on_the_project),
         TEST(what_cannot_be_run_again_is_refused),
         TEST(files_that_are_gone_are_told),
         TEST(environments_stay_as_they_were),

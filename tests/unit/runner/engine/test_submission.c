@@ -336,6 +336,7 @@ static void check_same(const struct submission *a, const struct submission *b)
     check_same_text("job", a->job_uuid.text, b->job_uuid.text);
     check_same_text("rerun of", a->rerun_of.text, b->rerun_of.text);
     check_same_text("project", a->project.dir, b->project.dir);
+    check_same_text("origin", a->origin_dir, b->origin_dir);
     check_same_text("path", a->project.pipeline_path, b->project.pipeline_path);
     check_same_text("directory", a->project.pipeline_dir, b->project.pipeline_dir);
     check_same_text("pipeline", a->pipeline->uuid, b->pipeline->uuid);
@@ -343,6 +344,7 @@ static void check_same(const struct submission *a, const struct submission *b)
     check_same_text("output", a->output_dir, b->output_dir);
     assert_int_equal(a->in_place, b->in_place);
     assert_int_equal(a->keep_kernels_s, b->keep_kernels_s);
+    assert_int_equal(a->timeout_s, b->timeout_s);
     assert_int_equal(a->launcher, b->launcher);
     assert_int_equal(submission_class(a), submission_class(b));
     assert_int_equal(a->pipeline->doc.len, b->pipeline->doc.len);
@@ -361,10 +363,77 @@ static const char DIAMOND[] =
     "'s3':{'title':'C','file_path':'sub/b.sh','incoming_connections':['s1']},"
     "'s4':{'title':'D','file_path':'a.sh','incoming_connections':['s2','s3']}}}";
 
+/* A copy of the project with another environment. */
+static char *make_workspace(const char *dir)
+{
+    char *workspace = fs_join(dir, "state/copy");
+
+    scratch_put(workspace, "a.sh", "");
+    scratch_put(workspace, "sub/b.sh", "");
+    scratch_put(workspace, ".segue/environments.json",
+                "{\"one\": {\"launcher\": \"process\", \"env\": {\"OF\": \"the copy\"}}}");
+    return workspace;
+}
+
+static const char JOB[] = "11111111-0000-4000-8000-000000000000";
+
+/* Files and environments are the workspace's; what it is a run of stays the project. */
+static void a_run_works_on_its_workspace(void **state)
+{
+    const char *dir = *state;
+    auto_free char *workspace = make_workspace(dir);
+    auto_free char *expected = fs_join(workspace, "sub/b.sh");
+    auto_free char *gone = fs_join(dir, "sub/b.sh");
+
+    auto_submission struct submission *live = submission_of(dir, DIAMOND, (struct request){0});
+    assert_string_equal(live->origin_dir, dir);
+    assert_int_equal(unlink(gone), 0);
+    auto_submission struct submission *submission =
+        submission_of(dir, DIAMOND, (struct request){.job_uuid = JOB, .workspace = workspace});
+    auto_free char *source = submission_source(submission, 2);
+
+    assert_string_equal(submission->project.dir, workspace);
+    assert_string_equal(submission->origin_dir, dir);
+    assert_string_equal(source, expected);
+    assert_string_equal(submission_environment(submission, 0)->env[0], "OF=the copy");
+    assert_string_equal(submission->pipeline->uuid, live->pipeline->uuid);
+}
+
+static int check_project_row(void *data, const struct store_run *run, struct err *e)
+{
+    (void)e;
+    assert_string_equal(run->project, data);
+    return 0;
+}
+
+static void a_run_on_a_copy_is_listed_with_its_project(void **state)
+{
+    char *dir = *state;
+    auto_free char *workspace = make_workspace(dir);
+    auto_submission struct submission *submission =
+        submission_of(dir, DIAMOND, (struct request){.job_uuid = JOB, .workspace = workspace});
+    struct kept kept = keep(dir, submission);
+    struct err e;
+
+    assert_int_equal(store_run(kept.store, submission->run_uuid.text, check_project_row, dir, &e),
+                     0);
+    store_close(kept.store);
+}
+
+static void a_run_may_have_its_uuid_beforehand(void **state)
+{
+    const char *uuid = "22222222-0000-4000-8000-000000000000";
+    auto_submission struct submission *submission =
+        submission_of(*state, DIAMOND, (struct request){.run_uuid = uuid});
+
+    assert_string_equal(submission->run_uuid.text, uuid);
+}
+
 static void what_is_made_again_is_the_same(void **state)
 {
     static const uint32_t one[] = {1}, two[] = {2, 1};
     const char *dir = *state;
+    auto_free char *workspace = make_workspace(dir);
     const struct {
         const char *name; /* for whoever reads this */
         struct request wish;
@@ -380,7 +449,13 @@ static void what_is_made_again_is_the_same(void **state)
         {"in containers", {.launcher = LAUNCHER_CHOICE_DOCKER}},
         {"with an output directory", {.output_dir = "/out \"x\"\n\xc3\xa4"}},
         {"with parameters", {.parameters = {"{\"s1\": {\"x\": 1e400}}", 21}}},
-        {"of a job", {.job_uuid = "11111111-0000-4000-8000-000000000000"}},
+        {"of a job", {.job_uuid = JOB}},
+        {"with a time limit", {.timeout_s = 2592000}},
+        {"of a job, on a copy",
+         {.job_uuid = JOB,
+          .run_uuid = "22222222-0000-4000-8000-000000000000",
+          .workspace = workspace,
+          .timeout_s = 60}},
     };
 
     put_environments(dir, "{'one': {'launcher': 'process', 'env': {'A': 'b'}}}");
@@ -537,6 +612,9 @@ int main(void)
         TEST(a_missing_environment_fails_only_its_own_steps),
         TEST(steps_of_one_environment_share_it),
         TEST(the_launcher_is_as_chosen),
+        TEST(a_run_works_on_its_workspace),
+        TEST(a_run_on_a_copy_is_listed_with_its_project),
+        TEST(a_run_may_have_its_uuid_beforehand),
         TEST(what_is_made_again_is_the_same),
         TEST(a_pipeline_in_a_folder_is_found_there_again),
         TEST(changes_of_the_project_do_not_reach_it),

@@ -117,12 +117,17 @@ static void succeeds(struct run *run, uint32_t step)
     assert_int_equal(run_step_status(run, step), STATUS_SUCCESS);
 }
 
+static struct run *started_at(const struct made_plan *m, msec now, uint32_t timeout_s)
+{
+    struct run *run = run_new(&m->plan, &m->pipeline, timeout_s);
+    apply(run, (struct run_event){.kind = EVENT_RUN_QUEUED, .step = STEP_NONE});
+    apply(run, (struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = now});
+    return run;
+}
+
 static struct run *started(const struct made_plan *m)
 {
-    struct run *run = run_new(&m->plan, &m->pipeline);
-    apply(run, (struct run_event){.kind = EVENT_RUN_QUEUED, .step = STEP_NONE});
-    apply(run, (struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE});
-    return run;
+    return started_at(m, 0, 0);
 }
 
 static void cancelled(struct run *run)
@@ -249,7 +254,7 @@ static void queued_run_starts_nothing(void **state)
 {
     (void)state;
     struct made_plan m = made_plan_of(2, NULL, 0);
-    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 0);
     is_idle(run, 0);
     apply(run, (struct run_event){.kind = EVENT_RUN_QUEUED, .step = STEP_NONE});
     assert_int_equal(run_status(run), STATUS_PENDING);
@@ -442,7 +447,7 @@ static void success_after_a_retry_is_a_success(void **state)
     m.definitions[0].retry_limit = 1;
     auto_run struct run *run = started(&m);
     is_start(run, 0, 0, 1);
-    ended(run, 0, 0, STATUS_FAILURE, CAUSE_STEP_LOST);
+    ended(run, 0, 0, STATUS_FAILURE, CAUSE_KERNEL_DIED);
     is_start(run, 0, 0, 2);
     succeeds(run, 0);
     is_start(run, 0, 1, 1);
@@ -470,12 +475,12 @@ static void due_retry_goes_before_new_steps(void **state)
 static void causes_that_are_retried(void **state)
 {
     (void)state;
-    static const enum cause retried[] = {
-        CAUSE_CELL_ERROR,    CAUSE_EXIT_CODE, CAUSE_KERNEL_DIED, CAUSE_KERNEL_START_FAILED,
-        CAUSE_OUT_OF_MEMORY, CAUSE_TIMEOUT,   CAUSE_STEP_LOST};
-    static const enum cause final[] = {CAUSE_INPUT_INVALID,  CAUSE_ENVIRONMENT_MISSING,
-                                       CAUSE_WRITE_REFUSED,  CAUSE_LAUNCHER_UNAVAILABLE,
-                                       CAUSE_STORAGE_FAILED, CAUSE_INTERNAL};
+    static const enum cause retried[] = {CAUSE_CELL_ERROR,    CAUSE_EXIT_CODE,
+                                         CAUSE_KERNEL_DIED,   CAUSE_KERNEL_START_FAILED,
+                                         CAUSE_OUT_OF_MEMORY, CAUSE_TIMEOUT};
+    static const enum cause final[] = {CAUSE_INPUT_INVALID, CAUSE_WRITE_REFUSED, CAUSE_INTERNAL};
+    static const enum cause lost[] = {CAUSE_STEP_LOST, CAUSE_ENVIRONMENT_MISSING,
+                                      CAUSE_LAUNCHER_UNAVAILABLE, CAUSE_STORAGE_FAILED};
     struct made_plan m = made_plan_of(1, NULL, 0);
     m.definitions[0].retry_limit = 5;
     auto_run struct run *run = started(&m);
@@ -485,6 +490,17 @@ static void causes_that_are_retried(void **state)
         run_attempt_ended(run, 0, STATUS_FAILURE, retried[i], 0, &event);
         assert_int_equal(event.kind, EVENT_STEP_RETRYING);
         assert_int_equal(event.cause, retried[i]);
+        assert_int_equal(event.retry_at, 0); /* the step's own delay: none */
+    }
+    for (unsigned i = 0; i < sizeof lost / sizeof *lost; i++) {
+        run_attempt_ended(run, 0, STATUS_FAILURE, lost[i], 0, &event);
+        assert_int_equal(event.kind, EVENT_STEP_RETRYING);
+        assert_int_equal(event.cause, lost[i]);
+        assert_int_equal(event.retry_at, RUN_LOST_DELAY_MS);
+        run_step_failed(run, 0, lost[i], 0, &event);
+        assert_int_equal(event.kind, EVENT_STEP_FINISHED);
+        assert_int_equal(event.status, STATUS_FAILURE);
+        assert_int_equal(event.cause, lost[i]);
     }
     for (unsigned i = 0; i < sizeof final / sizeof *final; i++) {
         run_attempt_ended(run, 0, STATUS_FAILURE, final[i], 0, &event);
@@ -546,13 +562,195 @@ static void success_in_the_last_moment_counts(void **state)
     made_plan_clear(&m);
 }
 
+/* ---- attempts that infrastructure failed ---- */
+
+static void lost_attempts_use_up_no_tries(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    m.definitions[0].retry_limit = 1;
+    m.definitions[0].retry_delay_s = 1;
+    auto_run struct run *run = started(&m);
+    is_start(run, 0, 0, 1);
+    assert_false(run_step_is_last_try(run, 0));
+    ended(run, 0, 0, STATUS_FAILURE, CAUSE_STEP_LOST);
+    is_start(run, 5000, 0, 2);
+    ended(run, 6000, 0, STATUS_FAILURE, CAUSE_LAUNCHER_UNAVAILABLE);
+    is_wait(run, 6000, 16000);
+    is_start(run, 16000, 0, 3);
+    assert_false(run_step_is_last_try(run, 0));
+    ended(run, 17000, 0, STATUS_FAILURE, CAUSE_CELL_ERROR); /* its first own failure */
+    is_start(run, 18000, 0, 4);
+    assert_true(run_step_is_last_try(run, 0));
+    ended(run, 19000, 0, STATUS_FAILURE, CAUSE_STEP_LOST); /* not in a row with the others */
+    is_start(run, 24000, 0, 5);
+    assert_true(run_step_is_last_try(run, 0));
+    ended(run, 25000, 0, STATUS_FAILURE, CAUSE_EXIT_CODE);
+    is_finish(run, STATUS_FAILURE, CAUSE_EXIT_CODE);
+    made_plan_clear(&m);
+}
+
+static void a_step_that_is_always_lost_is_given_up(void **state)
+{
+    (void)state;
+    static const msec rests[] = {5, 10, 20, 40, 80, 160, 300, 300, 300, 300}; /* seconds */
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    msec now = 0;
+    m.definitions[0].retry_limit = 1;
+    auto_run struct run *run = started(&m);
+    for (uint32_t i = 0; i < RUN_LOST_TRIES; i++) {
+        is_start(run, now, 0, i + 1);
+        ended(run, now, 0, STATUS_FAILURE, CAUSE_STEP_LOST);
+        is_wait(run, now, now + rests[i] * 1000);
+        now += rests[i] * 1000;
+    }
+    is_start(run, now, 0, RUN_LOST_TRIES + 1);
+    ended(run, now, 0, STATUS_FAILURE, CAUSE_STEP_LOST);
+    is_finish(run, STATUS_FAILURE, CAUSE_STEP_LOST);
+    made_plan_clear(&m);
+}
+
+/* Somebody may wait for it, and wants to know. */
+static void a_step_without_retries_fails_at_once(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    m.definitions[0].retry_delay_s = 1;
+    auto_run struct run *run = started(&m);
+    is_start(run, 0, 0, 1);
+    assert_true(run_step_is_last_try(run, 0));
+    ended(run, 0, 0, STATUS_FAILURE, CAUSE_LAUNCHER_UNAVAILABLE);
+    is_finish(run, STATUS_FAILURE, CAUSE_LAUNCHER_UNAVAILABLE);
+    made_plan_clear(&m);
+}
+
+/* ---- the time limit of a run ---- */
+
+static void is_late(struct run *run, msec now)
+{
+    struct run_action action = next(run, now, NO_LIMIT);
+    assert_int_equal(action.kind, ACTION_CANCEL);
+    assert_int_equal(action.event.kind, EVENT_CANCEL_REQUESTED);
+    assert_int_equal(action.event.cause, CAUSE_TIMEOUT);
+    assert_int_equal(action.event.step, STEP_NONE);
+    assert_int_equal(action.event.time, now);
+    apply(run, action.event);
+    assert_int_equal(run_cancel_cause(run), CAUSE_TIMEOUT);
+}
+
+static void a_late_run_is_stopped_and_fails(void **state)
+{
+    (void)state;
+    struct made_plan m = GRAPH(4, {0, 1}, {2, 3});
+    m.definitions[2].retry_limit = 3;
+    m.definitions[2].retry_delay_s = 100;
+    m.pipeline.max_steps_parallelism = 2;
+    auto_run struct run *run = started_at(&m, 1000, 60);
+    assert_int_equal(run_cancel_cause(run), CAUSE_NONE);
+    is_start(run, 1000, 0, 1);
+    is_start(run, 1000, 2, 1);
+    is_wait(run, 1000, 61000);
+    ended(run, 2000, 2, STATUS_FAILURE, CAUSE_CELL_ERROR); /* rests beyond the limit */
+    is_wait(run, 2000, 61000);
+    is_late(run, 61000);
+    is_stop(run, 61000, 0, CAUSE_TIMEOUT);
+    is_abort(run, 1, CAUSE_CANCELLED);
+    is_abort(run, 2, CAUSE_CANCELLED);
+    is_abort(run, 3, CAUSE_CANCELLED);
+    is_idle(run, 1000000);
+    ended(run, 62000, 0, STATUS_ABORTED, CAUSE_CANCELLED);
+    assert_int_equal(run_step_status(run, 0), STATUS_FAILURE);
+    assert_int_equal(run_step_cause(run, 0), CAUSE_TIMEOUT);
+    is_finish(run, STATUS_FAILURE, CAUSE_TIMEOUT);
+    made_plan_clear(&m);
+}
+
+/* The limit is the run's, not another try's. */
+static void a_late_run_is_not_tried_again(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(2, NULL, 0);
+    m.definitions[0].retry_limit = m.definitions[1].retry_limit = 3;
+    auto_run struct run *run = started_at(&m, 0, 10);
+    is_start(run, 0, 0, 1);
+    is_start(run, 0, 1, 1);
+    is_late(run, 12000);
+    ended(run, 12000, 0, STATUS_FAILURE, CAUSE_CELL_ERROR); /* before it could be told to stop */
+    is_stop(run, 12000, 1, CAUSE_TIMEOUT);
+    ended(run, 12001, 1, STATUS_FAILURE, CAUSE_STEP_LOST);
+    assert_int_equal(run_step_cause(run, 0), CAUSE_CELL_ERROR);
+    assert_int_equal(run_step_cause(run, 1), CAUSE_TIMEOUT);
+    is_finish(run, STATUS_FAILURE, CAUSE_TIMEOUT);
+    made_plan_clear(&m);
+}
+
+static void a_run_that_is_over_is_not_late(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    auto_run struct run *run = started_at(&m, 0, 10);
+    is_start(run, 0, 0, 1);
+    ended(run, 9999, 0, STATUS_SUCCESS, CAUSE_NONE);
+    assert_int_equal(next(run, 20000, NO_LIMIT).kind, ACTION_FINISH);
+    is_finish(run, STATUS_SUCCESS, CAUSE_NONE);
+    made_plan_clear(&m);
+}
+
+static void the_limit_counts_from_the_start(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 10);
+    const struct run_event late = {
+        .kind = EVENT_CANCEL_REQUESTED, .cause = CAUSE_TIMEOUT, .step = STEP_NONE};
+    is_idle(run, 1000000); /* it waits for its turn */
+    refused(run, late);
+    apply(run, (struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = 2000000});
+    is_start(run, 2000000, 0, 1);
+    is_wait(run, 2000000, 2010000);
+    cancelled(run);
+    refused(run, late);
+    is_stop(run, 3000000, 0, CAUSE_CANCELLED); /* whoever came first */
+    ended(run, 3000000, 0, STATUS_ABORTED, CAUSE_CANCELLED);
+    is_finish(run, STATUS_ABORTED, CAUSE_CANCELLED);
+    made_plan_clear(&m);
+}
+
+static void the_limit_follows_the_clock(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    auto_run struct run *run = started_at(&m, 1000, 10);
+    is_start(run, 1000, 0, 1);
+    run_clock_jumped(run, 3600000);
+    is_wait(run, 3601000, 3611000);
+    run_clock_jumped(run, -7200000);
+    is_wait(run, -3599000, -3589000);
+    is_late(run, -3589000);
+    made_plan_clear(&m);
+}
+
+static void a_run_without_a_limit_is_never_late(void **state)
+{
+    (void)state;
+    struct made_plan m = made_plan_of(1, NULL, 0);
+    auto_run struct run *run = started(&m);
+    is_start(run, 0, 0, 1);
+    is_idle(run, INT64_MAX / 2);
+    refused(run, (struct run_event){
+                     .kind = EVENT_CANCEL_REQUESTED, .cause = CAUSE_TIMEOUT, .step = STEP_NONE});
+    refused(run, (struct run_event){
+                     .kind = EVENT_CANCEL_REQUESTED, .cause = CAUSE_CELL_ERROR, .step = STEP_NONE});
+    made_plan_clear(&m);
+}
+
 /* ---- cancel ---- */
 
 static void cancel_before_start(void **state)
 {
     (void)state;
     struct made_plan m = GRAPH(2, {0, 1});
-    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 0);
     cancelled(run);
     refused(run, (struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE});
     is_abort(run, 0, CAUSE_CANCELLED);
@@ -619,7 +817,7 @@ static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
     struct made_plan m = GRAPH(3, {0, 1});
-    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 0);
     const struct run_event start = step_event(EVENT_STEP_STARTED, 0, 1, 0, 0);
     const struct run_event run_start = {.kind = EVENT_RUN_STARTED, .step = STEP_NONE};
     refused(run, start); /* the run has not started */
@@ -815,6 +1013,15 @@ int main(void)
         cmocka_unit_test(attempt_stopped_by_others_is_lost),
         cmocka_unit_test(time_limit_stops_and_fails),
         cmocka_unit_test(success_in_the_last_moment_counts),
+        cmocka_unit_test(lost_attempts_use_up_no_tries),
+        cmocka_unit_test(a_step_that_is_always_lost_is_given_up),
+        cmocka_unit_test(a_step_without_retries_fails_at_once),
+        cmocka_unit_test(a_late_run_is_stopped_and_fails),
+        cmocka_unit_test(a_late_run_is_not_tried_again),
+        cmocka_unit_test(a_run_that_is_over_is_not_late),
+        cmocka_unit_test(the_limit_counts_from_the_start),
+        cmocka_unit_test(the_limit_follows_the_clock),
+        cmocka_unit_test(a_run_without_a_limit_is_never_late),
         cmocka_unit_test(cancel_before_start),
         cmocka_unit_test(cancel_in_the_middle),
         cmocka_unit_test(failure_after_cancel_is_not_retried),

@@ -13,12 +13,17 @@
 
 #include <cmocka.h>
 
-#define CASES       100000
-#define STEPS_MOST  24
-#define EDGES_MOST  (STEPS_MOST * STEPS_MOST / 2)
-#define TRIES_MOST  4
-#define EVENTS_MOST (STEPS_MOST * (3 * TRIES_MOST + 1) + 4)
-#define NEVER       INT64_MAX
+#define CASES      100000
+#define STEPS_MOST 24
+#define EDGES_MOST (STEPS_MOST * STEPS_MOST / 2)
+#define TRIES_MOST 4
+#define LOST_MOST  10
+/* Between two tries that count come at most three that do not; more in a row are given up. */
+#define ATTEMPTS_MOST (TRIES_MOST * TRIES_MOST + LOST_MOST)
+#define EVENTS_MOST   (STEPS_MOST * (3 * ATTEMPTS_MOST + 1) + 4)
+#define NEVER         INT64_MAX
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static uint64_t random_state;
 
@@ -50,18 +55,21 @@ try {
 
 struct scenario {
     struct made_plan m;
-    struct try tries[STEPS_MOST][TRIES_MOST];
+    struct try tries[STEPS_MOST][TRIES_MOST]; /* after the last comes the first again */
     uint32_t slots;
+    uint32_t timeout_s; /* of the whole run; 0: none */
     msec start_at;
     msec cancel_at; /* NEVER */
     uint32_t count;
 };
 
-/* What the scheduler saw happen, kept apart from what the run says. */
+/* What the scheduler saw happen, kept apart from what the run says. Its own clock never jumps; what
+ * the run is told is the wall's. */
 struct world {
     const struct scenario *s;
     struct run *run;
     msec now;
+    msec offset; /* of the wall clock */
     enum status seen[STEPS_MOST];
     enum cause cause[STEPS_MOST];
     uint32_t attempt[STEPS_MOST];
@@ -72,26 +80,39 @@ struct world {
     msec retry_at[STEPS_MOST]; /* of resting ones, else NEVER */
     msec finished[STEPS_MOST];
     uint32_t finals[STEPS_MOST]; /* step_finished events */
+    uint32_t lost[STEPS_MOST];   /* in a row */
     uint32_t first_failure;
     bool run_started;
+    msec began; /* run_started */
     bool cancelled;
+    enum cause cancel_cause;
     bool held_up; /* for this moment other runs use all slots */
     struct run_event log[EVENTS_MOST];
+    msec jumped[EVENTS_MOST + 1]; /* before the event of that place */
     uint32_t logged;
     uint32_t cut; /* how many events the replay in the middle is given */
 };
 
-static const enum cause all_causes[] = {CAUSE_CELL_ERROR,    CAUSE_EXIT_CODE,
-                                        CAUSE_KERNEL_DIED,   CAUSE_KERNEL_START_FAILED,
-                                        CAUSE_OUT_OF_MEMORY, CAUSE_TIMEOUT,
-                                        CAUSE_STEP_LOST, /* these are tried again */
-                                        CAUSE_INPUT_INVALID, CAUSE_ENVIRONMENT_MISSING,
-                                        CAUSE_WRITE_REFUSED, CAUSE_INTERNAL};
-#define RETRIED_CAUSES 7
+static const enum cause all_causes[] = {
+    CAUSE_CELL_ERROR,     CAUSE_EXIT_CODE,           CAUSE_KERNEL_DIED,
+    CAUSE_TIMEOUT,        CAUSE_KERNEL_START_FAILED, CAUSE_OUT_OF_MEMORY, /* are tried again */
+    CAUSE_STEP_LOST,      CAUSE_ENVIRONMENT_MISSING, CAUSE_LAUNCHER_UNAVAILABLE,
+    CAUSE_STORAGE_FAILED, /* for these no try is counted */
+    CAUSE_INPUT_INVALID,  CAUSE_WRITE_REFUSED,       CAUSE_INTERNAL};
+#define RETRIED_CAUSES 6
+#define LOST_CAUSES    10 /* from there to here */
 
 static bool tried_again(enum cause cause)
 {
     for (unsigned i = 0; i < RETRIED_CAUSES; i++)
+        if (all_causes[i] == cause)
+            return true;
+    return false;
+}
+
+static bool is_lost(enum cause cause)
+{
+    for (unsigned i = RETRIED_CAUSES; i < LOST_CAUSES; i++)
         if (all_causes[i] == cause)
             return true;
     return false;
@@ -112,18 +133,21 @@ static void make_scenario(struct scenario *s)
     s->slots = one_in(2) ? UINT32_MAX : 1 + below(4);
     s->start_at = below(5);
     s->cancel_at = one_in(3) ? below(30) * 400 : NEVER;
+    s->timeout_s = one_in(3) ? 1 + below(one_in(4) ? 1000 : 10) : 0;
     uint32_t fails = 1 + below(12);
+    uint32_t causes = one_in(8) ? LOST_CAUSES - RETRIED_CAUSES : COUNT(all_causes);
+    const enum cause *cause =
+        causes == COUNT(all_causes) ? all_causes : all_causes + RETRIED_CAUSES;
     for (uint32_t i = 0; i < s->count; i++) {
         struct pipeline_step *d = &s->m.definitions[i];
         d->retry_limit = one_in(2) ? 0 : below(TRIES_MOST);
         d->retry_delay_s = below(4);
         d->timeout_s = one_in(3) ? 1 + below(4) : 0;
         for (unsigned k = 0; k < TRIES_MOST; k++) /* never ends exactly at a time limit */
-            s->tries[i][k] = (struct try){
-                .takes = below(5000) / 1000 * 1000 + 500 * below(2) + 250,
-                .cause = one_in(fails) ? all_causes[below(sizeof all_causes / sizeof *all_causes)]
-                                       : CAUSE_NONE,
-                .stubborn = one_in(4)};
+            s->tries[i][k] =
+                (struct try){.takes = below(5000) / 1000 * 1000 + 500 * below(2) + 250,
+                             .cause = one_in(fails) ? cause[below(causes)] : CAUSE_NONE,
+                             .stubborn = one_in(4)};
     }
 }
 
@@ -138,12 +162,18 @@ static enum cause reference_try(const struct pipeline_step *d, const struct try 
 static enum status reference_step(const struct scenario *s, uint32_t step, enum cause *ret_cause)
 {
     const struct pipeline_step *d = &s->m.definitions[step];
+    uint32_t own = 0, lost = 0;
     for (uint32_t k = 0;; k++) {
-        *ret_cause = reference_try(d, &s->tries[step][k]);
+        *ret_cause = reference_try(d, &s->tries[step][k % TRIES_MOST]);
         if (*ret_cause == CAUSE_NONE)
             return STATUS_SUCCESS;
-        if (!tried_again(*ret_cause) || k == d->retry_limit)
+        if (d->retry_limit == 0)
             return STATUS_FAILURE;
+        if (is_lost(*ret_cause) && lost++ < LOST_MOST)
+            continue;
+        if (!tried_again(*ret_cause) || own++ == d->retry_limit)
+            return STATUS_FAILURE;
+        lost = 0;
     }
 }
 
@@ -172,10 +202,16 @@ static bool parents_succeeded(const struct world *w, uint32_t step)
 
 /* ---- state and answers of two runs of the same plan ---- */
 
+static msec wall(const struct world *w)
+{
+    return w->now + w->offset;
+}
+
 static void same(const struct world *w, const struct run *a, const struct run *b)
 {
     assert_int_equal(run_status(a), run_status(b));
     assert_int_equal(run_is_cancelled(a), run_is_cancelled(b));
+    assert_int_equal(run_cancel_cause(a), run_cancel_cause(b));
     assert_int_equal(run_running(a), run_running(b));
     assert_int_equal(run_first_failure(a), run_first_failure(b));
     for (int i = 0; i < STATUS_COUNT; i++)
@@ -186,11 +222,12 @@ static void same(const struct world *w, const struct run *a, const struct run *b
         assert_int_equal(run_step_attempt(a, i), run_step_attempt(b, i));
         assert_int_equal(run_step_is_running(a, i), run_step_is_running(b, i));
         assert_int_equal(run_step_is_stopping(a, i), run_step_is_stopping(b, i));
+        assert_int_equal(run_step_is_last_try(a, i), run_step_is_last_try(b, i));
     }
     for (unsigned i = 0; i < 6; i++) {
         struct run_action left;
         struct run_action right;
-        msec now = w->now + (msec)(i / 2) * 1500;
+        msec now = wall(w) + (msec)(i / 2) * 1500;
         run_next(a, now, i % 2 ? UINT32_MAX : 0, &left);
         run_next(b, now, i % 2 ? UINT32_MAX : 0, &right);
         assert_memory_equal(&left, &right, sizeof left);
@@ -200,9 +237,12 @@ static void same(const struct world *w, const struct run *a, const struct run *b
 static struct run *replay(const struct world *w)
 {
     struct err e;
-    struct run *run = run_new(&w->s->m.plan, &w->s->m.pipeline);
-    for (uint32_t i = 0; i < w->logged; i++)
+    struct run *run = run_new(&w->s->m.plan, &w->s->m.pipeline, w->s->timeout_s);
+    for (uint32_t i = 0; i < w->logged; i++) {
+        run_clock_jumped(run, w->jumped[i]);
         assert_int_equal(run_apply(run, &w->log[i], &e), 0);
+    }
+    run_clock_jumped(run, w->jumped[w->logged]);
     return run;
 }
 
@@ -216,8 +256,8 @@ static void throw_nonsense(const struct world *w, struct run *copy)
                                   .cause = (enum cause)below(CAUSE_INTERNAL + 1),
                                   .step = below(w->s->count + 1),
                                   .attempt = below(4),
-                                  .time = w->now,
-                                  .retry_at = w->now};
+                                  .time = wall(w),
+                                  .retry_at = wall(w)};
         if (run_apply(copy, &event, &e) == 0)
             return; /* it happened to make sense, and the copy is another run now */
         same(w, w->run, copy);
@@ -302,7 +342,7 @@ static void do_start(struct world *w, const struct run_event *event)
     w->running[step] = true;
     w->retry_at[step] = NEVER;
     w->started[step] = w->now;
-    w->ends_at[step] = w->now + w->s->tries[step][w->attempt[step] - 1].takes;
+    w->ends_at[step] = w->now + w->s->tries[step][(w->attempt[step] - 1) % TRIES_MOST].takes;
 }
 
 static void do_stop(struct world *w, const struct run_event *event)
@@ -311,7 +351,7 @@ static void do_stop(struct world *w, const struct run_event *event)
     msec limit = (msec)w->s->m.definitions[step].timeout_s * 1000;
     assert_true(w->running[step] && !w->stopping[step]);
     if (w->cancelled) {
-        assert_int_equal(event->cause, CAUSE_CANCELLED);
+        assert_int_equal(event->cause, w->cancel_cause);
     } else {
         assert_int_equal(event->cause, CAUSE_TIMEOUT);
         assert_true(limit > 0 && w->now >= w->started[step] + limit);
@@ -334,16 +374,41 @@ static void do_abort(struct world *w, const struct run_event *event)
     finish_step(w, event);
 }
 
+static void do_cancel(struct world *w, const struct run_event *event)
+{
+    assert_true(w->run_started && !w->cancelled && w->s->timeout_s > 0);
+    assert_true(w->now >= w->began + (msec)w->s->timeout_s * 1000);
+    assert_int_equal(event->cause, CAUSE_TIMEOUT);
+    record(w, event);
+    w->cancelled = true;
+    w->cancel_cause = CAUSE_TIMEOUT;
+}
+
+/* How long a step rests after the attempt that has just ended so. */
+static msec reference_rest(struct world *w, uint32_t step, enum cause cause)
+{
+    static const msec rests[LOST_MOST] = {5000,   10000,  20000,  40000,  80000,
+                                          160000, 300000, 300000, 300000, 300000};
+    if (is_lost(cause)) {
+        assert_true(w->lost[step] < LOST_MOST);
+        return rests[w->lost[step]++];
+    }
+    w->lost[step] = 0;
+    return (msec)w->s->m.definitions[step].retry_delay_s * 1000;
+}
+
 static void do_end(struct world *w, uint32_t step)
 {
-    const struct try *t = &w->s->tries[step][w->attempt[step] - 1];
+    const struct try *t = &w->s->tries[step][(w->attempt[step] - 1) % TRIES_MOST];
     bool stopped = w->stopping[step] && !t->stubborn;
     enum status status = t->cause == CAUSE_NONE ? STATUS_SUCCESS : STATUS_FAILURE;
     struct run_event event;
     if (stopped)
-        run_attempt_ended(w->run, step, STATUS_ABORTED, CAUSE_CANCELLED, w->now, &event);
+        run_attempt_ended(w->run, step, STATUS_ABORTED, CAUSE_CANCELLED, wall(w), &event);
     else
-        run_attempt_ended(w->run, step, status, t->cause, w->now, &event);
+        run_attempt_ended(w->run, step, status, t->cause, wall(w), &event);
+    if (stopped && w->cancelled && w->cancel_cause == CAUSE_TIMEOUT)
+        assert_int_equal(event.cause, CAUSE_TIMEOUT);
     record(w, &event);
     w->running[step] = w->stopping[step] = false;
     if (event.kind == EVENT_STEP_FINISHED) {
@@ -351,8 +416,14 @@ static void do_end(struct world *w, uint32_t step)
         return;
     }
     assert_false(w->cancelled);
-    assert_int_equal(event.retry_at, w->now + (msec)w->s->m.definitions[step].retry_delay_s * 1000);
-    w->retry_at[step] = event.retry_at;
+    w->retry_at[step] = w->now + reference_rest(w, step, event.cause);
+    assert_int_equal(event.retry_at, w->retry_at[step] + w->offset);
+}
+
+static bool is_late(const struct world *w)
+{
+    return w->run_started && w->s->timeout_s > 0 &&
+           w->now >= w->began + (msec)w->s->timeout_s * 1000;
 }
 
 /* What must hold whenever the run has nothing more to say for now. */
@@ -369,7 +440,7 @@ static void check_quiet(const struct world *w)
         assert_int_equal(run_step_attempt(w->run, i), w->attempt[i]);
         if (is_descendant_of_failed(w, i))
             assert_int_equal(w->seen[i], STATUS_ABORTED);
-        if (w->cancelled)
+        if (w->cancelled || is_late(w))
             assert_true(status_is_final(w->seen[i]) || w->stopping[i]);
         if (w->running[i] && limit > 0 && w->now >= w->started[i] + limit)
             assert_true(w->stopping[i]);
@@ -386,8 +457,8 @@ static bool settle(struct world *w, msec *ret_wait)
         uint32_t slots = w->held_up                  ? 0
                          : w->s->slots == UINT32_MAX ? UINT32_MAX
                                                      : w->s->slots - running;
-        run_next(w->run, w->now, slots, &action);
-        run_next(w->run, w->now, slots, &again);
+        run_next(w->run, wall(w), slots, &action);
+        run_next(w->run, wall(w), slots, &again);
         assert_memory_equal(&action, &again, sizeof action);
         switch (action.kind) {
         case ACTION_START:
@@ -399,13 +470,16 @@ static bool settle(struct world *w, msec *ret_wait)
         case ACTION_ABORT:
             do_abort(w, &action.event);
             break;
+        case ACTION_CANCEL:
+            do_cancel(w, &action.event);
+            break;
         case ACTION_FINISH:
             check_quiet(w);
             record(w, &action.event);
             return false;
         case ACTION_WAIT:
-            assert_true(action.time > w->now);
-            *ret_wait = action.time;
+            assert_true(action.time > wall(w));
+            *ret_wait = action.time - w->offset;
             check_quiet(w);
             return true;
         case ACTION_NOTHING:
@@ -445,19 +519,33 @@ static bool happen(struct world *w)
 {
     uint32_t step = ends_now(w);
     if (!w->cancelled && w->s->cancel_at <= w->now && (step == STEP_NONE || one_in(2))) {
-        record(w, &(struct run_event){.kind = EVENT_CANCEL_REQUESTED, .step = STEP_NONE});
+        record(w, &(struct run_event){.kind = EVENT_CANCEL_REQUESTED,
+                                      .cause = one_in(2) ? CAUSE_CANCELLED : CAUSE_NONE,
+                                      .step = STEP_NONE});
         w->cancelled = true;
+        w->cancel_cause = CAUSE_CANCELLED;
         return true;
     }
     if (!w->run_started && !w->cancelled && w->s->start_at <= w->now) {
-        record(w, &(struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE});
+        record(w,
+               &(struct run_event){.kind = EVENT_RUN_STARTED, .step = STEP_NONE, .time = wall(w)});
         w->run_started = true;
+        w->began = w->now;
         return true;
     }
     if (step == STEP_NONE)
         return false;
     do_end(w, step);
     return true;
+}
+
+static void jump(struct world *w)
+{
+    msec delta = (msec)below(4000000) - 2000000;
+
+    w->offset += delta;
+    w->jumped[w->logged] += delta;
+    run_clock_jumped(w->run, delta);
 }
 
 static void live(struct world *w)
@@ -467,6 +555,8 @@ static void live(struct world *w)
         msec next = next_moment(w, wait);
         w->now = w->held_up && next > w->now + 100 ? w->now + 100 : next;
         w->held_up = one_in(8);
+        if (one_in(10))
+            jump(w);
         assert_true(w->now != NEVER); /* it waits for something that never comes */
         while (happen(w) && one_in(2)) {
         }
@@ -488,7 +578,9 @@ static void check_end(const struct world *w)
         assert_int_equal(w->seen[i], status);
         assert_int_equal(w->cause[i], cause);
     }
-    enum status whole = w->cancelled ? STATUS_ABORTED : failed ? STATUS_FAILURE : STATUS_SUCCESS;
+    enum status whole = failed ? STATUS_FAILURE : STATUS_SUCCESS;
+    if (w->cancelled)
+        whole = w->cancel_cause == CAUSE_TIMEOUT ? STATUS_FAILURE : STATUS_ABORTED;
     assert_int_equal(run_status(w->run), whole);
     assert_int_equal(run_first_failure(w->run), w->first_failure);
     assert_int_equal(run_count(w->run, STATUS_PENDING) + run_count(w->run, STATUS_STARTED), 0);
@@ -498,10 +590,11 @@ static void one_case(void)
 {
     static struct scenario s;
     make_scenario(&s);
-    struct world w = {.s = &s, .first_failure = STEP_NONE, .cut = below(s.count * 3 + 2)};
+    static struct world w;
+    w = (struct world){.s = &s, .first_failure = STEP_NONE, .cut = below(s.count * 3 + 2)};
     for (uint32_t i = 0; i < s.count; i++)
         w.retry_at[i] = NEVER;
-    w.run = run_new(&s.m.plan, &s.m.pipeline);
+    w.run = run_new(&s.m.plan, &s.m.pipeline, s.timeout_s);
     live(&w);
     check_end(&w);
     check_replay(&w);

@@ -74,12 +74,14 @@ static void runs_begin_when_it_is_their_turn(void **state)
         {"the oldest first", 1, 1, "i1 i2 i3 ? -1 ? -2 ? -3 ?", "1 | 2 | 3 | | "},
         {"as many as may", 3, 1, "i1 i2 i3 i4 ? -2 ?", "1 2 3 | 4 | "},
         {"none may", 0, 0, "i1 b2 ?", "| "},
-        {"classes have limits of their own", 1, 2, "i1 i2 b3 b4 b5 ? -3 ?", "1 3 4 | 5 | "},
-        {"a full background delays nobody who waits", 2, 1, "b1 b2 b3 i4 ?", "1 4 | "},
+        {"classes have limits of their own", 1, 2, "b1 b2 b3 i4 i5 ? -1 ?", "4 1 2 | 3 | "},
+        {"a full background delays nobody who waits", 2, 1, "b1 b2 b3 i4 ?", "4 1 | "},
+        {"who is waited for goes first", 9, 9, "b1 b2 i3 b4 i5 ?", "3 5 1 2 4 | "},
+        {"... and takes the key", 9, 9, "b1:a i2:a ? -2 ?", "2 | 1 | "},
         {"and the other way round", 1, 2, "i1 i2 i3 b4 ?", "1 4 | "},
         {"one of a key at a time", 9, 9, "i1:a i2:a i3:a ? -1 ? -2 ?", "1 | 2 | 3 | "},
         {"... which holds up nobody else", 9, 9, "i1:a i2:a i3:b i4:a i5:b i6:c ?", "1 3 6 | "},
-        {"... across classes", 9, 9, "b1:a i2:a ? -1 ?", "1 | 2 | "},
+        {"... across classes", 9, 9, "b1:a ? i2:a ? -1 ?", "1 | | 2 | "},
         {"no key, nothing to wait for", 9, 9, "b1 b2 b3 ?", "1 2 3 | "},
         {"another key that begins the same", 9, 9, "i1:a i2:ab i3:a ?", "1 2 | "},
         {"the oldest of the key that is free", 1, 1, "i1:a i2:b i3:a ? -1 ?", "1 | 2 | "},
@@ -201,14 +203,14 @@ static bool is_taken(const struct reference *reference, int key)
 
 static int expected_next(const struct reference *reference)
 {
-    bool has_room[RUN_CLASS_COUNT];
-
-    for (int c = 0; c < RUN_CLASS_COUNT; c++)
-        has_room[c] = count(reference, RUNNING, (enum run_class)c) < reference->limits[c];
-    for (int i = 1; i <= reference->last; i++)
-        if (reference->runs[i].phase == WAITING && has_room[reference->runs[i].run_class] &&
-            !is_taken(reference, reference->runs[i].key))
-            return i;
+    for (int c = 0; c < RUN_CLASS_COUNT; c++) {
+        if (count(reference, RUNNING, (enum run_class)c) >= reference->limits[c])
+            continue;
+        for (int i = 1; i <= reference->last; i++)
+            if (reference->runs[i].phase == WAITING && (int)reference->runs[i].run_class == c &&
+                !is_taken(reference, reference->runs[i].key))
+                return i;
+    }
     return 0;
 }
 
@@ -318,6 +320,32 @@ static void ten_thousand_wait(void **state)
     run_queue_free(queue);
 }
 
+/* A thousand sets of an experiment wait, as many go on as may; whoever waits for a run has it begin
+ * at once, and in a turn in which there is room for both before any of them. */
+static void a_thousand_in_the_background_delay_nobody(void **state)
+{
+    struct run_queue *queue = run_queue_new((uint32_t[]){2, 4});
+    int64_t run, going = 0;
+
+    (void)state;
+    for (int64_t i = 1; i <= 1000; i++)
+        run_queue_add(queue, i, RUN_BACKGROUND, NULL);
+    while (run_queue_next(queue, &run))
+        going = run;
+    assert_int_equal(run_queue_running(queue, RUN_BACKGROUND), 4);
+    for (int64_t i = 1001; i <= 1100; i++) {
+        run_queue_add(queue, i, RUN_INTERACTIVE, i % 2 ? "a" : "b");
+        run_queue_remove(queue, i - 1000);
+        assert_true(run_queue_next(queue, &run));
+        assert_int_equal(run, i);
+        assert_true(run_queue_next(queue, &run));
+        assert_int_equal(run, ++going);
+        assert_false(run_queue_next(queue, &run));
+        run_queue_remove(queue, i);
+    }
+    run_queue_free(queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +355,7 @@ int main(void)
         cmocka_unit_test(classes_have_names),
         cmocka_unit_test(it_does_what_a_plain_list_does),
         cmocka_unit_test(ten_thousand_wait),
+        cmocka_unit_test(a_thousand_in_the_background_delay_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

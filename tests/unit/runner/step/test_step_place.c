@@ -241,6 +241,26 @@ static void limits_and_rights_are_handed_on(void **state)
     step_place_clear(&place); /* twice is fine */
 }
 
+/* Copies of a project are the same project; a copy's own path would be another for each run. */
+static void a_copy_is_the_same_project(void **state)
+{
+    struct task task = task_in("process");
+    struct uuid project = uuid_from_name("/home/u/project");
+    const char *const rows[][2] = {{"ORCHEST_PROJECT_UUID", project.text},
+                                   {"SEGUE_PROJECT_DIR", "/state/runs/r/project"},
+                                   {NULL, NULL}};
+
+    (void)state;
+    task.project_dir = (char *)"/state/runs/r/project";
+    task.origin_dir = (char *)"/home/u/project";
+    check_values(&task, rows);
+    task.nice = 10;
+    struct step_place place;
+    step_place_init(&place, &task, -1);
+    assert_int_equal(place.launch.nice, 10);
+    step_place_clear(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(the_module_is_found_before_others),
         cmocka_unit_test(scripts_do_not_hold_their_output_back),
         cmocka_unit_test(limits_and_rights_are_handed_on),
+        cmocka_unit_test(a_copy_is_the_same_project),
     };
 
     unsetenv("PYTHONPATH");

@@ -9,6 +9,8 @@
 #include "base/id.h"
 #include "tests/unit/runner/step/step_keeper.c"
 
+#include <sys/resource.h>
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* Runs the script to its end; told_clear. */
@@ -77,6 +79,27 @@ static void a_long_last_line_is_cut(void **state)
     assert_true(len < 600 && len > 100);
     assert_string_equal(told.message + len - 7, "the end");
     told_clear(&told);
+}
+
+/* Of an experiment; whatever it starts is as nice as itself. */
+static void it_steps_back_behind_others(void **state)
+{
+    static const int64_t rows[] = {0, 3, 10};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct step_keeper keeper;
+        auto_free char *expected = mem_printf("%d\n", getpriority(PRIO_PROCESS, 0) + (int)rows[i]);
+
+        step_keeper_init(&keeper, STEP_SHELL, "s.sh", "sh -c nice");
+        keeper.task.nice = rows[i];
+        step_keeper_start(&keeper);
+        assert_int_equal(step_keeper_wait(&keeper), 0);
+        struct told told = told_by(&keeper);
+        assert_string_equal(buf_text(&told.out), expected);
+        told_clear(&told);
+        step_keeper_clear(&keeper);
+    }
 }
 
 /* --- output --- */
@@ -260,6 +283,7 @@ int main(void)
         cmocka_unit_test(each_language_has_its_interpreter),
         cmocka_unit_test(a_missing_interpreter_is_told),
         cmocka_unit_test(a_stop_ends_it),
+        cmocka_unit_test(it_steps_back_behind_others),
         cmocka_unit_test(what_it_says_while_it_is_stopped_is_kept),
     };
 

@@ -39,6 +39,7 @@ static void what_is_read_back_is_what_was_told(void **state)
         {"queued", {EVENT_RUN_QUEUED, .step = STEP_NONE}, NULL},
         {"started", {EVENT_RUN_STARTED, .step = STEP_NONE}, NULL},
         {"cancel", {EVENT_CANCEL_REQUESTED, .step = STEP_NONE}, NULL},
+        {"late", {EVENT_CANCEL_REQUESTED, .cause = CAUSE_TIMEOUT, .step = STEP_NONE}, NULL},
         {"step", {EVENT_STEP_STARTED, .step = 0, .attempt = 1}, NULL},
         {"stopping", {EVENT_STEP_STOPPING, .cause = CAUSE_TIMEOUT, .step = 0, .attempt = 1}, NULL},
         {"retrying",

@@ -12,9 +12,8 @@
 #include "base/mem.h"
 #include "tests/unit/runner/run/made_plan.c"
 #include "tests/unit/runner/store/faulty_disk.c"
+#include "tests/unit/runner/store/store_checks.c"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -27,26 +26,6 @@ struct fixture {
     struct store *store;
     int64_t run;
 };
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct err e_ = {0};                                                                       \
-        struct err *e = &e_;                                                                       \
-        if ((call) != 0)                                                                           \
-            fail_msg("%s: %s", #call, e_.text);                                                    \
-    } while (0)
-
-/* Gives the err of a call that must fail. */
-#define REFUSED(wanted, call)                                                                      \
-    __extension__({                                                                                \
-        static struct err e_;                                                                      \
-        struct err *e = &e_;                                                                       \
-        e_ = (struct err){0};                                                                      \
-        assert_int_equal((call), -1);                                                              \
-        if (e_.code != (wanted))                                                                   \
-            fail_msg("%s: %s (%s)", #call, err_name(e_.code), e_.text);                            \
-        e_.text;                                                                                   \
-    })
 
 static const struct store_run a_run = {
     .uuid = "11111111-0000-4000-8000-000000000000",
@@ -116,16 +95,6 @@ static void reopen(struct fixture *f)
 {
     store_close(take_ptr(&f->store));
     OK(store_open(f->path, STORE_WRITE, &f->store, e));
-}
-
-/* Changes the file behind the store's back. */
-static void raw(const char *path, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
-    sqlite3_close(db);
 }
 
 static int64_t add_event(struct store *store, int64_t run, enum run_event_kind kind, uint32_t step)
@@ -437,8 +406,8 @@ static void run_is_rebuilt_from_the_store(void **state)
 {
     struct fixture *f = *state;
     struct made_plan m = made_plan_of(2, &(struct edge){0, 1}, 1);
-    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
-    auto_run struct run *rebuilt = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 0);
+    auto_run struct run *rebuilt = run_new(&m.plan, &m.pipeline, 0);
     const struct store_line line = {.step = 0, .attempt = 1, .event = "output", .length = 9};
     const struct run_event events[] = {
         {.kind = EVENT_RUN_QUEUED, .step = STEP_NONE},
@@ -483,7 +452,7 @@ static void log_with_an_unknown_event_is_damaged(void **state)
 {
     struct fixture *f = *state;
     struct made_plan m = made_plan_of(2, NULL, 0);
-    auto_run struct run *run = run_new(&m.plan, &m.pipeline);
+    auto_run struct run *run = run_new(&m.plan, &m.pipeline, 0);
     raw(f->path, "INSERT INTO events(run, time, event) VALUES(1, 0, 'run_walked')");
     const char *text = REFUSED(ERR_IO, store_replay(f->store, f->run, apply_stored, run, e));
     assert_non_null(strstr(text, "event 1: \"run_walked\""));
@@ -705,14 +674,6 @@ static void reader_makes_and_changes_no_file(void **state)
     assert_false(fs_exists(path));
     raw(path, "CREATE TABLE t(x)");
     REFUSED(ERR_INVALID, store_open(path, STORE_READ, &store, e));
-}
-
-static void overwrite(const char *path, off_t from, size_t len)
-{
-    auto_free char *junk = mem_alloc(len);
-    memset(junk, 0x5a, len);
-    auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, junk, len, from), (ssize_t)len);
 }
 
 static void damaged_header_is_refused(void **state)

@@ -1,0 +1,152 @@
+/* jobs_private: what the files of jobs share.
+ *
+ *   jobs.c            life, and the clock's thread
+ *   jobs_change.c     what people ask of jobs
+ *   jobs_fire.c       fires: what is due is fired, and what comes of it
+ *   jobs_follow.c     the ends of runs
+ *   jobs_notify.c     what webhooks are told
+ *   jobs_dispatch.c   the thread that makes runs of sets
+ *   jobs_tidy.c       what is deleted: runs by retention, deleted jobs, abandoned snapshots
+ *
+ * All of the job store is under `lock`. What is called "in a transaction" is called with the lock
+ * held, between job_store_begin and job_store_commit.
+ */
+#ifndef SEGUE_RUNNER_JOBS_PRIVATE_H
+#define SEGUE_RUNNER_JOBS_PRIVATE_H
+
+#include "base/loop.h"
+#include "runner/jobs/deliveries.h"
+#include "runner/jobs/held.h"
+#include "runner/jobs/jobs.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct jobs {
+    struct jobs_options options;
+    char *path;      /* of the job store */
+    char *directory; /* STATE/jobs */
+    struct job_store *store;
+    pthread_mutex_t lock;
+    struct job_store **readers; /* reading connections that are not lent; under readers_lock */
+    size_t reader_count, reader_capacity;
+    pthread_mutex_t readers_lock;
+
+    /* The clock's thread. */
+    struct loop *loop;
+    struct loop_source *timer;
+    int wake_fd;
+    struct deliveries *deliveries;
+    pthread_t clock_thread;
+    int64_t cursor;           /* in the engine's log, as the store has it; 0: not read yet */
+    bool has_failed;          /* the last turn; said once */
+    msec tidied;              /* when retention by days was looked at last */
+    _Atomic bool has_orphans; /* runs may be going on that are to be cancelled */
+    _Atomic bool has_deleted; /* something of deleted jobs may be left */
+
+    /* The dispatcher's thread. */
+    pthread_t dispatcher_thread;
+    pthread_cond_t work; /* with `lock`: there may be something to begin, or it is to end */
+    bool is_closing;     /* under `lock` */
+    bool has_started, is_dispatching; /* the threads are there */
+    pthread_mutex_t copying; /* held while a snapshot is copied: it is not replaced meanwhile */
+
+    struct held_uuids to_retain; /* jobs whose retention is to be applied; under `lock` */
+
+    _Atomic uint64_t fired, begun, retried;
+};
+
+/* Holds the lock from here to the end of the scope. */
+static inline void jobs_unlock_at(pthread_mutex_t **lock)
+{
+    pthread_mutex_unlock(*lock);
+}
+#define JOBS_LOCKED(jobs)                                                                          \
+    __attribute__((cleanup(jobs_unlock_at))) pthread_mutex_t *locked_ = &(jobs)->lock;             \
+    pthread_mutex_lock(locked_)
+
+void jobs_tell(const struct jobs *jobs, const char *what, const char *job_uuid,
+               const char *run_uuid, const char *detail);
+
+/* The clock's thread does a turn, the dispatcher looks for work. Any thread. */
+void jobs_stir(struct jobs *jobs);
+
+/* What a job is made of, read again from its row. Cleared by job_parts_clear. */
+struct job_parts {
+    struct pipeline *pipeline;
+    struct parameter_sets *sets;
+};
+int job_parts_read(struct jobs *jobs, const struct job_row *row, struct job_parts *ret_parts,
+                   struct err *e);
+void job_parts_clear(struct job_parts *parts);
+#define auto_job_parts __attribute__((cleanup(job_parts_clear)))
+
+/* Ends a transaction: commits when `result` is 0, else rolls back; gives the result. */
+int jobs_end_transaction(struct jobs *jobs, int result, struct err *e);
+
+/* --- jobs_fire.c; in a transaction --- */
+
+/* Adds a fire of the job with its sets. The job's row is not touched. */
+int jobs_add_fire(struct jobs *jobs, const struct job_row *job, enum fire_kind kind,
+                  enum fire_state state, msec due, uint32_t *ret_number, struct err *e);
+
+/* Ends the job's fires that have not ended; their runs become orphans. */
+int jobs_abort_fires(struct jobs *jobs, int64_t job, struct err *e);
+
+/* A set of the fire has ended: perhaps the fire has too, perhaps no further one is to be begun. */
+int jobs_settle_fire(struct jobs *jobs, int64_t fire, struct err *e);
+
+/* Fires a batch of what is due. *ret_wake: when to look again, 0: when something changes. */
+int jobs_fire_due(struct jobs *jobs, msec now, msec *ret_wake, struct err *e);
+
+/* --- jobs_follow.c --- */
+
+/* A run that has ended, of a job or not. Owns its texts. */
+struct ended_run {
+    int64_t event; /* its place in the engine's log */
+    int64_t id;
+    struct uuid uuid, job_uuid; /* all zero: of none */
+    enum status status;
+    enum cause cause;
+    msec created_time, started_time, finished_time;
+    char *project, *pipeline_name;
+    char *failure;      /* JSON {step_uuid, title, cause, message}: of the step that failed first;
+                           NULL: none */
+    struct buf metrics; /* JSON, of a job's: what its steps reported, see jobs_follow.c */
+};
+
+/* Takes in the ends of runs, one batch; takes the lock itself. *ret_more: there are more. */
+int jobs_follow(struct jobs *jobs, bool *ret_more, struct err *e);
+
+/* A try of the set has ended: another one follows, or the set has ended too, and perhaps its fire.
+ * In a transaction. */
+int jobs_end_try(struct jobs *jobs, const struct job_row *job, struct set_row *set,
+                 enum status status, enum cause cause, struct err *e);
+
+/* --- jobs_notify.c --- */
+
+/* Adds a notice for every webhook that wants it. In a transaction. */
+int jobs_notify_run(struct jobs *jobs, const struct ended_run *run, struct err *e);
+int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct fire_row *fire,
+                     struct err *e);
+
+/* --- jobs_dispatch.c --- */
+
+void *jobs_dispatch(void *jobs); /* the thread */
+
+/* --- jobs_tidy.c; each takes the lock itself --- */
+
+/* Cancels runs that go on for fires that have ended. */
+int jobs_cancel_orphans(struct jobs *jobs, struct err *e);
+
+/* Applies the retention of those jobs that it is due for. */
+int jobs_retain(struct jobs *jobs, struct err *e);
+int jobs_retain_all(struct jobs *jobs, struct err *e); /* makes it due for all */
+
+/* Removes what deleted jobs have left, as far as their runs have ended. */
+int jobs_sweep(struct jobs *jobs, bool *ret_is_done, struct err *e);
+
+/* Snapshots that no job has: whoever made or replaced them was killed. */
+int jobs_clean_snapshots(struct jobs *jobs, struct err *e);
+
+#endif
