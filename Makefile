@@ -37,6 +37,7 @@ FLAGS_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,addres
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_ALL := $(CSTD) $(WARN) $(FLAGS_$(VARIANT)) $(CFLAGS) -MMD -MP
 LDFLAGS_ALL := $(FLAGS_$(VARIANT)) $(LDFLAGS_$(VARIANT)) -pthread -Wl,--as-needed $(LDFLAGS)
+GLIB = $(shell pkg-config --cflags glib-2.0)
 LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lglib-2.0 -lcrypto -lm
 
 MAINS   := api/main.c
@@ -78,7 +79,7 @@ $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@echo "compile $@"
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
-$(B)/runner/schedule/zone.o: CFLAGS_ALL += $(shell pkg-config --cflags glib-2.0 2>/dev/null)
+$(B)/runner/schedule/zone.o: CFLAGS_ALL += $(GLIB)
 
 # Files that are part of the program as they are (.incbin).
 $(B)/api/service/docs.o: api/service/openapi.json api/service/docs.html
@@ -242,7 +243,7 @@ endif
 
 tidy: build/packages/tidy build/packages/build ## clang-tidy on the C code
 	@printf '%s\n' $(SOURCES) $(MAINS) | xargs -P $(JOBS) -n 4 \
-	    bash -c 'clang-tidy --quiet "$$@" -- $(CSTD) 2>&1 | grep -v " warnings generated"; \
+	    bash -c 'clang-tidy --quiet "$$@" -- $(CSTD) $(GLIB) 2>&1 | grep -v " warnings generated"; \
 	           exit "$${PIPESTATUS[0]}"' bash
 	@echo "tidy: nothing found"
 

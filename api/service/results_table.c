@@ -1,5 +1,7 @@
 /* The values of all rows lie in one list, row behind row, with their JSON in one text: twenty
- * thousand rows with ten columns are a few megabytes in four blocks of memory.
+ * thousand rows with ten columns are a few megabytes in four blocks of memory. A parameter takes no
+ * room in the first rows, up to where one has another value; whether it differs at all, and so is
+ * to be shown, is seen by that.
  */
 #include "api/service/results_table_private.h"
 
@@ -69,7 +71,8 @@ struct results_table *results_table_new(const struct pipeline *pipeline,
         const char *uuid = axes[i].step == STEP_NONE ? NULL : pipeline->steps[axes[i].step].uuid;
         struct str owner = str_of(uuid ? uuid : PIPELINE_PARAMETERS);
         struct str id = put_id(&table->scratch, COLUMN_PARAMETER, owner, str_of(axes[i].name));
-        add_column(table, COLUMN_PARAMETER, id, uuid, axes[i].name);
+        uint32_t column = add_column(table, COLUMN_PARAMETER, id, uuid, axes[i].name);
+        table->columns[column].is_axis = true;
     }
     return table;
 }
@@ -111,31 +114,41 @@ static enum cell_kind kind_of(struct str value, enum column_kind column, double 
 }
 
 /* `start`: of the value, which has been put behind the text already. */
-static int add_cell(struct results_table *table, struct cells *cells, uint32_t column, size_t start,
-                    struct err *e)
+static struct cell make_cell(const struct results_table *table, uint32_t column, size_t start)
 {
     struct cell cell = {.column = column, .at = start, .len = (uint32_t)(table->text.len - start)};
 
-    if (cells->count >= LIMIT_RESULTS_CELLS || table->text.len > LIMIT_RESULTS_BYTES)
-        return err_set(e, ERR_INVALID,
-                       "the results are more than one table can show: ask for those of one fire");
     cell.kind = kind_of(cell_text(table, &cell), table->columns[column].kind, &cell.number);
+    return cell;
+}
+
+static int too_many(struct err *e)
+{
+    return err_set(e, ERR_INVALID,
+                   "the results are more than one table can show: ask for those of one fire");
+}
+
+static int add_cell(const struct results_table *table, struct cells *cells, struct cell cell,
+                    struct err *e)
+{
+    if (cells->count >= LIMIT_RESULTS_CELLS || table->text.len > LIMIT_RESULTS_BYTES)
+        return too_many(e);
     mem_grow(cells->items, cells->count, cells->capacity);
     cells->items[cells->count++] = cell;
     return 0;
 }
 
-const struct cell *results_row_cell(const struct results_table *table, const struct result_row *row,
+const struct cell *results_row_cell(const struct results_table *table, uint32_t row,
                                     uint32_t column)
 {
     bool is_given = table->columns[column].kind == COLUMN_PARAMETER;
     const struct cells *cells = is_given ? &table->given : &table->said;
-    const struct span *span = is_given ? &row->given : &row->said;
+    const struct span *span = is_given ? &table->rows[row].given : &table->rows[row].said;
 
     for (size_t i = span->first; i < span->end; i++)
         if (cells->items[i].column == column)
             return &cells->items[i];
-    return NULL;
+    return column_common_cell(&table->columns[column], row);
 }
 
 msec results_row_duration(const struct result_row *row)
@@ -157,23 +170,49 @@ static uint32_t tries_of(const struct set_row *set)
     return failed == 0 && *set->run_uuid ? 1 : failed;
 }
 
-/* What an owner's members are in columns of the table; others, which all sets have, are not
- * shown. */
+/* 1: all rows before have the same in the column, so it is kept once. */
+static int keep_common(struct results_table *table, struct cell cell)
+{
+    struct column *column = &table->columns[cell.column];
+
+    if (column->same != table->count)
+        return 0;
+    if (table->count == 0)
+        column->first = cell;
+    else if (!str_eq(cell_text(table, &cell), cell_text(table, &column->first)))
+        return 0;
+    else
+        table->text.len = cell.at;
+    column->same++;
+    return 1;
+}
+
+static uint32_t parameter_column(struct results_table *table, struct str owner, struct str name)
+{
+    struct str id = put_id(&table->scratch, COLUMN_PARAMETER, owner, name);
+    uint32_t column = map_get(&table->columns_by_id, id);
+
+    if (column != MAP_NONE)
+        return column;
+    auto_free char *owner_text = mem_strndup(owner.text, owner.len);
+    auto_free char *name_text = mem_strndup(name.text, name.len);
+    const char *step = str_is(owner, PIPELINE_PARAMETERS) ? NULL : owner_text;
+    return add_column(table, COLUMN_PARAMETER, id, step, name_text);
+}
+
 static int add_given(struct results_table *table, const struct json *doc, json_at owner,
                      struct err *e)
 {
-    auto_buf struct buf owner_text = {0}, name_text = {0};
-    struct str owner_name = json_text(doc, owner, &owner_text);
+    auto_buf struct buf owner_scratch = {0}, name_scratch = {0};
+    struct str owner_text = json_text(doc, owner, &owner_scratch);
 
     json_each (doc, json_value(owner), member) {
-        struct str name = json_text(doc, member, &name_text);
-        struct str id = put_id(&table->scratch, COLUMN_PARAMETER, owner_name, name);
-        uint32_t column = map_get(&table->columns_by_id, id);
+        struct str name = json_text(doc, member, &name_scratch);
+        uint32_t column = parameter_column(table, owner_text, name);
         size_t start = table->text.len;
-        if (column == MAP_NONE)
-            continue;
         json_write(doc, json_value(member), JSON_COMPACT, 0, &table->text);
-        if (add_cell(table, &table->given, column, start, e) < 0)
+        struct cell cell = make_cell(table, column, start);
+        if (!keep_common(table, cell) && add_cell(table, &table->given, cell, e) < 0)
             return -1;
     }
     return 0;
@@ -209,8 +248,7 @@ int results_table_add_set(void *data, const struct set_row *set, struct err *e)
     };
 
     if (table->count >= LIMIT_RESULTS_ROWS)
-        return err_set(e, ERR_INVALID,
-                       "the results are more than one table can show: ask for those of one fire");
+        return too_many(e);
     if (add_parameters(table, set->parameters, e) < 0)
         return -1;
     row.given.end = table->given.count;
@@ -246,7 +284,7 @@ int results_table_add_metric(void *data, int64_t set, const struct metric_row *m
     buf_puts(&table->text, metric->value);
     if (row->said.end == 0)
         row->said.first = table->said.count;
-    if (add_cell(table, &table->said, column, start, e) < 0)
+    if (add_cell(table, &table->said, make_cell(table, column, start), e) < 0)
         return -1;
     row->said.end = table->said.count;
     return 0;

@@ -2,11 +2,12 @@
  * its run reported, sorted, as JSON or CSV.
  *
  * Filled from the rows of the job store, sets first, then what they reported; both in the order of
- * ids. Sorted once it is filled, then read. Columns are the parameters that the sets differ in, the
- * metrics, and what was logged as a parameter ("reported"), the latter two in the order in which
- * they appear. A column's key is its name where no other of its kind has it, else "TITLE:name",
- * where steps have the same title "UUID:name"; a pipeline's parameter is then
- * "pipeline_parameters:name". Pure; one owner, one thread. Owns everything.
+ * ids. Sorted once it is filled, then read. Columns are the parameters that the sets differ in (the
+ * axes of the job, and what else is not the same in all rows: the job may have been another once),
+ * the metrics, and what was logged as a parameter ("reported"), in the order in which they appear.
+ * A column's key is its name where no other of its kind has it, else "TITLE:name", where steps have
+ * the same title "UUID:name"; a pipeline's parameter is then "pipeline_parameters:name". Pure; one
+ * owner, one thread. Owns everything.
  */
 #ifndef SEGUE_API_SERVICE_RESULTS_TABLE_H
 #define SEGUE_API_SERVICE_RESULTS_TABLE_H

@@ -19,15 +19,6 @@ enum column_kind {
 
 #define COLUMN_KIND_COUNT 3
 
-struct column {
-    enum column_kind kind;
-    char *id;          /* kind, step and name: what `columns_by_id` maps */
-    char *step_uuid;   /* NULL: a pipeline's parameter */
-    const char *title; /* NULL: the same; of a step that is not there (any more) its uuid */
-    char *name;
-    char *key;
-};
-
 enum cell_kind { CELL_NUMBER, CELL_TEXT, CELL_NAN }; /* TEXT: whatever is no number */
 
 struct cell {
@@ -36,6 +27,18 @@ struct cell {
     size_t at;     /* its JSON in `text` */
     double number; /* CELL_NUMBER */
     enum cell_kind kind;
+};
+
+struct column {
+    enum column_kind kind;
+    char *id;          /* kind, step and name: what `columns_by_id` maps */
+    char *step_uuid;   /* NULL: a pipeline's parameter */
+    const char *title; /* NULL: the same; of a step that is not there (any more) its uuid */
+    char *name;
+    char *key;     /* NULL: it is not shown */
+    bool is_axis;  /* shown even if all rows have the same in it */
+    uint32_t same; /* a parameter's: so many of the first rows have `first`, and no cells for it */
+    struct cell first;
 };
 
 /* One behind the other, row by row. */
@@ -82,8 +85,14 @@ char *column_title_key(const struct column *column);
 char *column_uuid_key(const struct column *column);
 
 /* The row's value in a column; NULL: it has none. */
-const struct cell *results_row_cell(const struct results_table *table, const struct result_row *row,
+const struct cell *results_row_cell(const struct results_table *table, uint32_t row,
                                     uint32_t column);
+
+/* The value that the row has in common with all before it; NULL: none in this column. */
+static inline const struct cell *column_common_cell(const struct column *column, uint32_t row)
+{
+    return row < column->same ? &column->first : NULL;
+}
 
 /* In milliseconds; -1: it has not ended, or never begun. */
 msec results_row_duration(const struct result_row *row);

@@ -31,7 +31,7 @@ static void put_columns(const struct results_table *table, struct buf *out)
         json_put_key(out, column_kind_name(kind));
         buf_putc(out, '[');
         for (uint32_t i = 0; i < table->column_count; i++)
-            if (table->columns[i].kind == kind)
+            if (table->columns[i].kind == kind && table->columns[i].key)
                 put_column(&table->columns[i], out);
         buf_putc(out, ']');
     }
@@ -41,14 +41,34 @@ static void put_columns(const struct results_table *table, struct buf *out)
 static void put_cells(const struct results_table *table, enum column_kind kind,
                       const struct cells *cells, const struct span *span, struct buf *out)
 {
-    json_put_key(out, column_kind_name(kind));
-    buf_putc(out, '{');
     for (size_t i = span->first; i < span->end; i++) {
         const struct cell *cell = &cells->items[i];
         const struct column *column = &table->columns[cell->column];
         if (column->kind == kind)
             json_put_member_raw(out, column->key, cell_text(table, cell));
     }
+}
+
+static void put_given(const struct results_table *table, uint32_t row, struct buf *out)
+{
+    json_put_key(out, column_kind_name(COLUMN_PARAMETER));
+    buf_putc(out, '{');
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const struct column *column = &table->columns[i];
+        const struct cell *cell = column_common_cell(column, row);
+        if (cell && column->key)
+            json_put_member_raw(out, column->key, cell_text(table, cell));
+    }
+    put_cells(table, COLUMN_PARAMETER, &table->given, &table->rows[row].given, out);
+    buf_putc(out, '}');
+}
+
+static void put_said(const struct results_table *table, enum column_kind kind, uint32_t row,
+                     struct buf *out)
+{
+    json_put_key(out, column_kind_name(kind));
+    buf_putc(out, '{');
+    put_cells(table, kind, &table->said, &table->rows[row].said, out);
     buf_putc(out, '}');
 }
 
@@ -69,9 +89,9 @@ static void put_duration_member(const struct result_row *row, struct buf *out)
         buf_puts(out, "null");
 }
 
-static void put_row(const struct results_table *table, const struct result_row *row,
-                    struct buf *out)
+static void put_row(const struct results_table *table, uint32_t index, struct buf *out)
 {
+    const struct result_row *row = &table->rows[index];
     const char *cause = cause_name(row->cause);
 
     buf_putc(out, '{');
@@ -86,9 +106,9 @@ static void put_row(const struct results_table *table, const struct result_row *
     run_json_put_time(out, "started_time", row->started_time);
     run_json_put_time(out, "finished_time", row->finished_time);
     put_duration_member(row, out);
-    put_cells(table, COLUMN_PARAMETER, &table->given, &row->given, out);
-    put_cells(table, COLUMN_METRIC, &table->said, &row->said, out);
-    put_cells(table, COLUMN_REPORTED, &table->said, &row->said, out);
+    put_given(table, index, out);
+    put_said(table, COLUMN_METRIC, index, out);
+    put_said(table, COLUMN_REPORTED, index, out);
     json_put_member_raw(out, "run_deleted", row->is_run_deleted ? STR("true") : STR("false"));
     buf_putc(out, '}');
 }
@@ -105,7 +125,7 @@ uint32_t results_table_put(const struct results_table *table, uint32_t first, ui
     for (; i < table->count && i - first < limit && out->len - start <= LIMIT_LIST_BYTES; i++) {
         if (i > first)
             buf_putc(out, ',');
-        put_row(table, &table->rows[table->order[i]], out);
+        put_row(table, table->order[i], out);
     }
     buf_putc(out, ']');
     json_put_member_int(out, "total", table->count);
@@ -188,7 +208,35 @@ static void put_header_key(const struct column *column, struct map *seen, uint32
     put_field(str_of(is_taken ? longer : column->key), out);
 }
 
-static void put_header(const struct results_table *table, const uint32_t *columns, struct buf *out)
+struct csv {
+    const struct results_table *table;
+    uint32_t *columns; /* those that are shown: parameters, metrics, and the rest */
+    uint32_t count;
+    const struct cell **places; /* by column: where a row's cells are laid out; all NULL else */
+    struct buf scratch;
+};
+
+static void csv_init(struct csv *csv, const struct results_table *table)
+{
+    size_t room = (size_t)table->column_count + 1;
+
+    *csv = (struct csv){.table = table,
+                        .columns = mem_array(room, sizeof *csv->columns),
+                        .places = mem_array(room, sizeof *csv->places)};
+    for (unsigned kind = 0; kind < COLUMN_KIND_COUNT; kind++)
+        for (uint32_t i = 0; i < table->column_count; i++)
+            if (table->columns[i].kind == kind && table->columns[i].key)
+                csv->columns[csv->count++] = i;
+}
+
+static void csv_clear(struct csv *csv)
+{
+    free(csv->columns);
+    free(csv->places);
+    buf_clear(&csv->scratch);
+}
+
+static void put_header(const struct csv *csv, struct buf *out)
 {
     struct map seen = {0};
 
@@ -198,12 +246,35 @@ static void put_header(const struct results_table *table, const uint32_t *column
     }
     for (unsigned i = 0; i < sizeof run_fields / sizeof *run_fields; i++)
         map_set(&seen, str_of(run_fields[i]), 0);
-    for (uint32_t i = 0; i < table->column_count; i++)
-        put_header_key(&table->columns[columns[i]], &seen, i, out);
+    for (uint32_t i = 0; i < csv->count; i++)
+        put_header_key(&csv->table->columns[csv->columns[i]], &seen, i, out);
     for (unsigned i = 0; i < sizeof run_fields / sizeof *run_fields; i++)
         buf_printf(out, ",%s", run_fields[i]);
     buf_puts(out, "\r\n");
     map_clear(&seen);
+}
+
+static void lay_out(struct csv *csv, const struct cells *cells, const struct span *span)
+{
+    for (size_t i = span->first; i < span->end; i++)
+        csv->places[cells->items[i].column] = &cells->items[i];
+}
+
+static void put_values(struct csv *csv, uint32_t row, struct buf *out)
+{
+    const struct results_table *table = csv->table;
+
+    lay_out(csv, &table->given, &table->rows[row].given);
+    lay_out(csv, &table->said, &table->rows[row].said);
+    for (uint32_t i = 0; i < csv->count; i++) {
+        const struct cell **place = &csv->places[csv->columns[i]];
+        if (!*place)
+            *place = column_common_cell(&table->columns[csv->columns[i]], row);
+        buf_putc(out, ',');
+        if (*place)
+            put_value(table, *place, &csv->scratch, out);
+        *place = NULL;
+    }
 }
 
 static void put_time(msec time, struct buf *out)
@@ -213,22 +284,12 @@ static void put_time(msec time, struct buf *out)
         buf_puts(out, time_text_of_us(time * 1000).text);
 }
 
-/* `places` (all NULL before and after) is where a row's cells are laid out by column. */
-static void put_line(const struct results_table *table, const struct result_row *row,
-                     const uint32_t *columns, const struct cell **places, struct buf *scratch,
-                     struct buf *out)
+static void put_line(struct csv *csv, uint32_t index, struct buf *out)
 {
-    for (size_t i = row->given.first; i < row->given.end; i++)
-        places[table->given.items[i].column] = &table->given.items[i];
-    for (size_t i = row->said.first; i < row->said.end; i++)
-        places[table->said.items[i].column] = &table->said.items[i];
+    const struct result_row *row = &csv->table->rows[index];
+
     buf_printf(out, "%" PRIu32 ",%" PRIu32 ",%s", row->number, row->fire, status_name(row->status));
-    for (uint32_t i = 0; i < table->column_count; i++) {
-        buf_putc(out, ',');
-        if (places[columns[i]])
-            put_value(table, places[columns[i]], scratch, out);
-        places[columns[i]] = NULL;
-    }
+    put_values(csv, index, out);
     buf_printf(out, ",%s,%" PRIu32, cause_name(row->cause), row->tries);
     put_time(row->started_time, out);
     put_time(row->finished_time, out);
@@ -237,28 +298,13 @@ static void put_line(const struct results_table *table, const struct result_row 
     buf_printf(out, ",%s\r\n", row->run.text);
 }
 
-/* Parameters, metrics, and the rest, each in their order. */
-static uint32_t *columns_by_kind(const struct results_table *table)
-{
-    uint32_t *columns = mem_array((size_t)table->column_count + 1, sizeof *columns);
-    uint32_t count = 0;
-
-    for (unsigned kind = 0; kind < COLUMN_KIND_COUNT; kind++)
-        for (uint32_t i = 0; i < table->column_count; i++)
-            if (table->columns[i].kind == kind)
-                columns[count++] = i;
-    return columns;
-}
-
 void results_table_put_csv(const struct results_table *table, uint32_t first, uint32_t limit,
                            struct buf *out)
 {
-    auto_free uint32_t *columns = columns_by_kind(table);
-    auto_free const struct cell **places =
-        mem_array((size_t)table->column_count + 1, sizeof *places);
-    auto_buf struct buf scratch = {0};
+    auto_with(csv_clear) struct csv csv;
 
-    put_header(table, columns, out);
+    csv_init(&csv, table);
+    put_header(&csv, out);
     for (uint32_t i = first; i < table->count && i - first < limit; i++)
-        put_line(table, &table->rows[table->order[i]], columns, places, &scratch, out);
+        put_line(&csv, table->order[i], out);
 }

@@ -17,6 +17,12 @@ char *column_uuid_key(const struct column *column)
                       column->name);
 }
 
+/* Of what all sets were given the same nothing is to be seen. */
+static bool is_shown(const struct results_table *table, const struct column *column)
+{
+    return column->kind != COLUMN_PARAMETER || column->is_axis || column->same < table->count;
+}
+
 /* Gives each column of the kind that has no key yet the one that `make` makes of it, unless another
  * would have the same. */
 static void give_keys(struct results_table *table, enum column_kind kind,
@@ -27,7 +33,8 @@ static void give_keys(struct results_table *table, enum column_kind kind,
     struct map seen = {0};
 
     for (uint32_t i = 0; i < table->column_count; i++) {
-        if (table->columns[i].kind != kind || table->columns[i].key)
+        if (table->columns[i].kind != kind || table->columns[i].key ||
+            !is_shown(table, &table->columns[i]))
             continue;
         keys[i] = make(&table->columns[i]);
         uint32_t other = map_add(&seen, str_of(keys[i]), i);
@@ -68,6 +75,11 @@ struct sorting {
     bool is_descending;
 };
 
+static bool is_of(const struct column *column, enum column_kind kind)
+{
+    return column->kind == kind && column->key;
+}
+
 static bool is_called(const struct column *column, const char *text)
 {
     auto_free char *title_key = column_title_key(column);
@@ -82,11 +94,11 @@ static uint32_t find_column(const struct results_table *table, const enum column
 {
     for (unsigned k = 0; k < kinds; k++)
         for (uint32_t i = 0; i < table->column_count; i++)
-            if (table->columns[i].kind == order[k] && strcmp(table->columns[i].key, text) == 0)
+            if (is_of(&table->columns[i], order[k]) && strcmp(table->columns[i].key, text) == 0)
                 return i;
     for (unsigned k = 0; k < kinds; k++)
         for (uint32_t i = 0; i < table->column_count; i++)
-            if (table->columns[i].kind == order[k] && is_called(&table->columns[i], text))
+            if (is_of(&table->columns[i], order[k]) && is_called(&table->columns[i], text))
                 return i;
     return MAP_NONE;
 }
@@ -95,10 +107,13 @@ static int refuse(const struct results_table *table, const char *text, struct er
 {
     const char **keys = mem_array((size_t)table->column_count + 3, sizeof *keys);
 
+    uint32_t count = 0;
+
     for (uint32_t i = 0; i < table->column_count; i++)
-        keys[i] = table->columns[i].key;
-    keys[table->column_count] = "number";
-    keys[table->column_count + 1] = "duration";
+        if (table->columns[i].key)
+            keys[count++] = table->columns[i].key;
+    keys[count++] = "number";
+    keys[count] = "duration";
     const char *nearest = str_nearest(text, keys);
     free(keys);
     if (nearest)
@@ -193,7 +208,7 @@ static struct sort_key key_of(const struct results_table *table, const struct so
             return key_of_number(row, (double)duration);
         break;
     case SORT_COLUMN:
-        return key_of_cell(table, results_row_cell(table, at, sorting->column), row);
+        return key_of_cell(table, results_row_cell(table, row, sorting->column), row);
     }
     return (struct sort_key){.rank = RANK_NONE, .row = row};
 }

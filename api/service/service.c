@@ -68,12 +68,14 @@ static void on_recovered(void *user)
 }
 
 /* On any thread. */
-static void on_job_told(void *user, const char *what, const char *job_uuid, const char *run_uuid,
-                        const char *detail)
+static void on_job_told(void *user, const struct jobs_news *news)
 {
+    bool is_error = strcmp(news->what, "jobs_failed") == 0;
+
     (void)user;
-    log_line(strcmp(what, "jobs_failed") == 0 ? LOG_ERROR : LOG_INFO, what, "job", job_uuid, "run",
-             run_uuid, "detail", detail, NULL);
+    log_line(is_error ? LOG_ERROR : LOG_INFO, news->what, "job", news->job_uuid, "run",
+             news->run_uuid, "delivery", news->delivery_uuid, "host", news->host, "detail",
+             news->detail, NULL);
 }
 
 /* On the gateway's thread. */
@@ -186,6 +188,7 @@ static int open_jobs(struct service *service, struct err *e)
         .engine = service->engine,
         .readers = service->readers,
         .state = &service->state,
+        .projects = service->projects,
         .parallel = service->options->limits[RUN_BACKGROUND].runs,
         .allow_local_webhooks = service->options->allow_local_webhooks,
         .is_holding = service->options->is_holding,

@@ -11,6 +11,8 @@
  *       lock                flocked for as long as its engine lives
  *       id                  labels its containers
  *       segue.db            runs and events
+ *       jobs.db             jobs, their sets, webhooks (runner/store/job_store.h)
+ *       jobs/<job>/         the project that a job's runs work on copies of
  *       runs/<run>/         pipeline.json, io/, executed/, steps/<step>/<attempt>/
  *       k/<mark>/           sockets of a running attempt; `attempt` is a link to its directory,
  *                           there for as long as something that was started may be left

@@ -184,7 +184,7 @@ static int count_range(struct axis *axis, struct str text, int64_t last, struct 
 static int parse_steps(struct axis *axis, struct str text, struct err *e)
 {
     struct str stop = text, start, step;
-    struct decimal numbers[3];
+    struct decimal numbers[3] = {0};
     int decimals = 0;
 
     if (!cut(&stop, ":", &start))
@@ -211,7 +211,7 @@ static int parse_steps(struct axis *axis, struct str text, struct err *e)
 static int parse_whole(struct axis *axis, struct str text, struct str first, struct str last,
                        struct err *e)
 {
-    struct decimal from, to;
+    struct decimal from = {0}, to = {0};
 
     if (parse_decimal(first, &from, e) < 0 || parse_decimal(last, &to, e) < 0)
         return prefix_range(text, e);

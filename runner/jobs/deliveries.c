@@ -236,6 +236,7 @@ static void on_closed(void *user, const struct err *e)
 static void begin(struct slot *slot, struct notice *take_notice)
 {
     static const struct http_stream_events events = {on_data, on_closed};
+    static const char agent[] = "User-Agent: Segue/" SEGUE_VERSION;
     const struct deliveries_options *options = &slot->deliveries->options;
     const struct delivery_row *row = &take_notice->row;
     struct str body = str_of(row->body);
@@ -246,12 +247,8 @@ static void begin(struct slot *slot, struct notice *take_notice)
     auto_free char *event = mem_printf("X-Segue-Event: %s", row->event);
     auto_free char *delivery = mem_printf("X-Segue-Delivery: %s", row->uuid);
     auto_free char *hub = mem_printf("X-Hub-Signature-256: %s", signature);
-    const char *const headers[] = {"Content-Type: application/json",
-                                   "User-Agent: Segue/" SEGUE_VERSION,
-                                   event,
-                                   delivery,
-                                   *signature ? hub : NULL,
-                                   NULL};
+    const char *const headers[] = {"Content-Type: application/json", agent, event, delivery,
+                                   *signature ? hub : NULL,          NULL};
     struct http_request request = {
         .url = take_notice->url,
         .headers = headers,

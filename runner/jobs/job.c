@@ -67,11 +67,11 @@ static uint32_t read_whole(const struct reading *r, json_at at, const struct fie
 static double parse_share(const char *text)
 {
     char *end;
-    double percent = text[0] >= '0' && text[0] <= '9' ? strtod(text, &end) : 0;
 
-    if (percent > 0 && percent <= 100 && strcmp(end, "%") == 0)
-        return percent / 100;
-    return 0;
+    if (text[0] < '0' || text[0] > '9') /* strtod() also takes blanks, signs and names */
+        return 0;
+    double percent = strtod(text, &end);
+    return percent > 0 && percent <= 100 && strcmp(end, "%") == 0 ? percent / 100 : 0;
 }
 
 static void read_failures(struct reading *r, json_at at)

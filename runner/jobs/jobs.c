@@ -3,6 +3,7 @@
 #include "runner/jobs/jobs.h"
 
 #include "base/fs.h"
+#include "base/http.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "runner/jobs/jobs_private.h"
@@ -25,8 +26,11 @@
 void jobs_tell(const struct jobs *jobs, const char *what, const char *job_uuid,
                const char *run_uuid, const char *detail)
 {
+    const struct jobs_news news = {
+        .what = what, .job_uuid = job_uuid, .run_uuid = run_uuid, .detail = detail};
+
     if (jobs->options.told)
-        jobs->options.told(jobs->options.user, what, job_uuid, run_uuid, detail);
+        jobs->options.told(jobs->options.user, &news);
 }
 
 void jobs_wake(struct jobs *jobs)
@@ -201,12 +205,21 @@ void jobs_give_back(struct jobs *jobs, struct job_store *store)
 
 /* --- life --- */
 
+/* The path of a webhook's URL is often a secret: its host has to do. */
 static void on_tried(void *user, const struct delivery_row *delivery, const char *url,
                      const char *error)
 {
-    auto_free char *detail = error ? mem_printf("%s: %s", url, error) : mem_strdup(url);
+    const struct jobs *jobs = user;
+    auto_http_url struct http_url parts = {0};
+    struct err ignored;
+    bool is_url = http_url_parse(&parts, url, &ignored) == 0;
+    const struct jobs_news news = {.what = error ? "webhook_failed" : "webhook_delivered",
+                                   .delivery_uuid = delivery->uuid,
+                                   .host = is_url ? parts.host : NULL,
+                                   .detail = error};
 
-    jobs_tell(user, error ? "webhook_failed" : "webhook_delivered", NULL, delivery->uuid, detail);
+    if (jobs->options.told)
+        jobs->options.told(jobs->options.user, &news);
 }
 
 static int open_parts(struct jobs *jobs, struct err *e)

@@ -22,17 +22,25 @@
 
 struct jobs;
 
+/* Something that happened, for the log. What it is not about is NULL. */
+struct jobs_news {
+    const char *what; /* "job_fired", "webhook_failed", ... */
+    const char *job_uuid;
+    const char *run_uuid;
+    const char *delivery_uuid;
+    const char *host; /* that a notice goes to */
+    const char *detail;
+};
+
 struct jobs_options {
     struct engine *engine;
     struct readers *readers; /* of the engine's store */
     const struct state *state;
-    uint32_t parallel; /* runs of all jobs that go on at a time */
+    const char *projects; /* the directory below which projects lie, without links */
+    uint32_t parallel;    /* runs of all jobs that go on at a time */
     bool allow_local_webhooks;
     bool is_holding; /* jobs are accepted and nothing is begun */
-    /* For the log: what happened to a job, of which fire and set (0: none), in words. Any thread.
-     */
-    void (*told)(void *user, const char *what, const char *job_uuid, const char *run_uuid,
-                 const char *detail);
+    void (*told)(void *user, const struct jobs_news *news); /* for the log; any thread */
     void *user;
 };
 

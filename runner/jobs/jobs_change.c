@@ -264,7 +264,8 @@ static int set_next(struct held_job *job, struct err *e)
 
     if (schedule_parse(job->row.schedule, &schedule, e) < 0)
         return -1;
-    job->row.next_due = schedule_next(schedule, clock_wall());
+    bool is_once = schedule_kind(schedule) == SCHEDULE_AT; /* also one whose time is past */
+    job->row.next_due = schedule_next(schedule, is_once ? 0 : clock_wall());
     return 0;
 }
 

@@ -218,8 +218,11 @@ static int fire_all(struct jobs *jobs, const struct job_row *job, const struct s
     for (uint32_t i = 0; i < due->count; i++) {
         enum fire_state state = state_of(schedule, due, i, has_open);
         enum fire_kind kind = due->fires[i].is_missed ? FIRE_CATCH_UP : FIRE_SCHEDULE;
-        if (jobs_add_fire(jobs, job, kind, state, due->fires[i].due, NULL, e) < 0)
-            return -1;
+        if (jobs_add_fire(jobs, job, kind, state, due->fires[i].due, NULL, e) < 0) {
+            if (e->code != ERR_CONFLICT)
+                return -1;
+            continue; /* fired before: somebody has set the clock back since */
+        }
         has_open |= state != FIRE_SKIPPED;
         jobs_tell(jobs, "job_fired", job->uuid, NULL, fire_state_name(state));
     }

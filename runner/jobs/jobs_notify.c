@@ -1,5 +1,6 @@
 /* A notice is written down for each webhook in the transaction that takes in what it is about, so
  * that it is delivered at least once. */
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -72,6 +73,14 @@ static void put_time(struct buf *out, const char *key, msec time)
     json_put_text(out, time > 0 ? text.text : NULL);
 }
 
+/* As the API shows it: others need not know where it lies on this machine. */
+static void put_project(struct buf *out, const struct jobs *jobs, const char *dir)
+{
+    const char *below = project_path_beneath(jobs->options.projects, dir);
+
+    json_put_member(out, "project", below ? below : fs_basename(dir));
+}
+
 static void put_head(struct buf *out, const char *event)
 {
     buf_putc(out, '{');
@@ -81,7 +90,7 @@ static void put_head(struct buf *out, const char *event)
 
 /* --- runs --- */
 
-static void put_run(struct buf *out, const struct ended_run *run)
+static void put_run(struct buf *out, const struct jobs *jobs, const struct ended_run *run)
 {
     put_head(out, "run_finished");
     json_put_key(out, "run");
@@ -89,7 +98,7 @@ static void put_run(struct buf *out, const struct ended_run *run)
     json_put_member(out, "uuid", run->uuid.text);
     json_put_key(out, "job_uuid");
     json_put_text(out, *run->job_uuid.text ? run->job_uuid.text : NULL);
-    json_put_member(out, "project", run->project);
+    put_project(out, jobs, run->project);
     json_put_member(out, "pipeline_name", run->pipeline_name);
     json_put_member(out, "status", status_name(run->status));
     json_put_key(out, "cause");
@@ -105,7 +114,7 @@ int jobs_notify_run(struct jobs *jobs, const struct ended_run *run, struct err *
 {
     auto_buf struct buf body = {0};
 
-    put_run(&body, run);
+    put_run(&body, jobs, run);
     struct telling telling = {.jobs = jobs,
                               .event = "run_finished",
                               .job_uuid = run->job_uuid.text,
@@ -144,7 +153,7 @@ int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct 
     json_put_member(&body, "uuid", job->uuid);
     json_put_member(&body, "name", job->name);
     json_put_member(&body, "status", job_state_name(job->state));
-    json_put_member(&body, "project", job->project);
+    put_project(&body, jobs, job->project);
     json_put_member(&body, "pipeline_name", job->pipeline_name);
     json_put_key(&body, "fire");
     put_fire(&body, fire);
@@ -164,7 +173,7 @@ int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct 
 int jobs_ping_webhook(struct jobs *jobs, const char *uuid, struct err *e)
 {
     auto_buf struct buf body = {0};
-    struct held_ids found = {0};
+    auto_held_ids struct held_ids found = {0};
     JOBS_LOCKED(jobs);
 
     put_head(&body, "ping");
@@ -173,7 +182,6 @@ int jobs_ping_webhook(struct jobs *jobs, const char *uuid, struct err *e)
         job_store_begin(jobs->store, e) < 0)
         return -1;
     int result = add(jobs, "ping", found.items[0], (struct str){body.data, body.len}, e);
-    held_ids_clear(&found);
     result = jobs_end_transaction(jobs, result, e);
     jobs_wake(jobs);
     return result;

@@ -6,6 +6,7 @@
 #include "base/http.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -192,6 +193,7 @@ int64_t webhook_retry_in(uint32_t tries)
 {
     int64_t waited = 0;
 
+    assert(tries > 0);
     for (uint32_t i = 1; i <= tries && waited <= GIVE_UP; i++)
         waited += delay_after(i);
     return waited <= GIVE_UP ? delay_after(tries) : -1;

@@ -64,7 +64,8 @@ static int refuse(struct reading *r, const char *at, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     r->wrong = at;
-    return err_set(r->e, ERR_INVALID, "%s: %s", r->field->name, text);
+    err_set(r->e, ERR_INVALID, "%s: %s", r->field->name, text);
+    return -1;
 }
 
 static bool is_next(const struct reading *r, char c)
@@ -213,7 +214,7 @@ static int read_range(struct reading *r, const char *start, int first)
 static int read_item(struct reading *r)
 {
     const char *start = r->at;
-    int value;
+    int value = 0;
 
     if (take(r, '*'))
         return read_step(r, r->field->first, r->field->last);
@@ -309,7 +310,7 @@ static bool is_possible(const struct cron *cron)
 
 static int read_line(struct reading *r, const char *text)
 {
-    struct str found[FIELDS];
+    struct str found[FIELDS] = {{0}};
 
     if (cut_fields(r, text, found))
         return -1;

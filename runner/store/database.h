@@ -97,7 +97,7 @@ bool row_is_null(const struct row *row); /* the column that is read next */
 /* Runs a statement that is about one number; gives how many rows it changed. */
 int database_change(struct database *database, unsigned statement, int64_t id, struct err *e);
 
-/* Appends "IN ('A','C')": the names of the bits that are set. */
+/* Appends "IN ('A','C')": the names of the bits that are set, of which there is one at least. */
 void sql_put_in(struct buf *sql, unsigned bits, unsigned count, const char *(*name)(unsigned bit));
 
 #endif

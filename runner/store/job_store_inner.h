@@ -20,6 +20,7 @@
 #define JOB_STORE_FIRST(retried)                                                                   \
     "(SELECT p.id" JOB_STORE_PENDING(                                                              \
         retried) " AND p.not_before<=?2 ORDER BY p.not_before, p.id LIMIT 1)"
+#define JOB_STORE_NEXT "coalesce(" JOB_STORE_FIRST("1") "," JOB_STORE_FIRST("0") ") AS next"
 #define JOB_STORE_TIME(retried)                                                                    \
     "SELECT (SELECT min(p.not_before)" JOB_STORE_PENDING(                                          \
         retried) ") AS time" JOB_STORE_HUNGRY_FIRES " AND f.job=?1"
@@ -27,10 +28,11 @@
 #define JOB_STORE_JOB_COLUMNS                                                                      \
     "SELECT j.id, j.uuid, j.name, j.state, j.deleted, j.project, j.pipeline_path,"                 \
     " j.pipeline_uuid, j.pipeline_name, j.duplicate_of, j.snapshot, j.set_count,"                  \
-    " j.snapshot_files, j.snapshot_bytes, j.created_time, j.confirmed_time, j.finished_time, "     \
-    "j.next_due, j.dropped,"                                                                       \
-    " j.schedule, j.policy, d.parameters FROM jobs j JOIN definitions d ON d.job=j.id"
+    " j.snapshot_files, j.snapshot_bytes, j.created_time, j.confirmed_time, j.finished_time,"      \
+    " j.next_due, j.dropped, j.schedule, j.policy, d.parameters"                                   \
+    " FROM jobs j JOIN definitions d ON d.job=j.id"
 
+/* Counts of sets are in the order of enum status. */
 #define JOB_STORE_FIRE_COLUMNS                                                                     \
     "SELECT f.id, f.job, f.number, f.kind, f.state, f.stopped, f.due_time, f.created_time,"        \
     " f.finished_time, f.set_count, f.pending, f.started, f.succeeded, f.failed, f.aborted"        \
@@ -99,8 +101,7 @@
       " set_count, number, pending, started, succeeded, failed, aborted)"                          \
       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,"                                                           \
       " (SELECT 1+coalesce(max(number), 0) FROM fires WHERE job=?1),0,0,0,0,0)")                   \
-    X(SQL_SET_FIRE, "UPDATE fires SET state=?2, stopped=?3, finished_time=?4 WHERE id=?1 "         \
-                    "RETURNING job, pending")                                                      \
+    X(SQL_SET_FIRE, "UPDATE fires SET state=?2, stopped=?3, finished_time=?4 WHERE id=?1")         \
     X(SQL_PENDING_OF_FIRE, "SELECT job, pending FROM fires WHERE id=?")                            \
     X(SQL_FIRE, JOB_STORE_FIRE_COLUMNS " WHERE f.id=?")                                            \
     X(SQL_COUNT_SETS,                                                                              \
@@ -118,9 +119,8 @@
       " WHERE id=?1")                                                                              \
     X(SQL_SET_OF_RUN, JOB_STORE_SET_COLUMNS " WHERE s.run_uuid=? AND s.run_uuid<>''")              \
     X(SQL_NEXT_SET,                                                                                \
-      JOB_STORE_SET_COLUMNS " WHERE s.id=(SELECT coalesce(" JOB_STORE_FIRST(                       \
-          "1") "," JOB_STORE_FIRST("0") ") AS next" JOB_STORE_HUNGRY_FIRES                         \
-                                        " AND f.job=?1 AND next>0 ORDER BY f.id LIMIT 1)")         \
+      JOB_STORE_SET_COLUMNS " WHERE s.id=(SELECT " JOB_STORE_NEXT JOB_STORE_HUNGRY_FIRES           \
+                            " AND f.job=?1 AND next>0 ORDER BY f.id LIMIT 1)")                     \
     X(SQL_NEXT_SET_TIME,                                                                           \
       "SELECT min(time) FROM (" JOB_STORE_TIME("1") " UNION ALL " JOB_STORE_TIME("0") ")")         \
     X(SQL_STARTED, "SELECT count(*) FROM sets WHERE status='STARTED'")                             \

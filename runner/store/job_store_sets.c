@@ -161,19 +161,20 @@ static const char *name_of_status(unsigned status)
 
 static void sets_query(const struct set_filter *filter, struct buf *sql)
 {
-    const unsigned started = 1u << STATUS_STARTED;
-
-    buf_puts(sql, JOB_STORE_SET_COLUMNS " WHERE s.id>?");
+    buf_puts(sql, JOB_STORE_SET_COLUMNS);
+    if (filter->statuses == 1u << STATUS_STARTED) { /* few: as with open fires */
+        buf_puts(sql, " INDEXED BY sets_started WHERE s.status='STARTED' AND s.id>?");
+    } else {
+        buf_puts(sql, " WHERE s.id>?");
+        if (filter->statuses) {
+            buf_puts(sql, " AND s.status ");
+            sql_put_in(sql, filter->statuses, STATUS_COUNT, name_of_status);
+        }
+    }
     if (filter->job)
         buf_puts(sql, " AND s.job=?");
     if (filter->fire)
         buf_puts(sql, " AND s.fire=?");
-    if (filter->statuses == started) { /* few, and they have an index */
-        buf_puts(sql, " AND s.status='STARTED'");
-    } else if (filter->statuses) {
-        buf_puts(sql, " AND s.status ");
-        sql_put_in(sql, filter->statuses, STATUS_COUNT, name_of_status);
-    }
     buf_puts(sql, " ORDER BY s.id LIMIT ?");
 }
 

@@ -197,7 +197,7 @@ def test_limits_of_a_job_and_of_all(service, tmp_path):
 
 def test_at_a_time(service):
     project = train(service)
-    at = datetime.now(timezone.utc) + timedelta(seconds=3)
+    at = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=3)
     job = create(service, project, schedule={"at": at.isoformat()})
     assert job["status"] == "PENDING" and len(job["schedule"]["next"]) == 1
     assert wait_for_job(service, job)["status"] == "SUCCESS"

@@ -1,4 +1,4 @@
-/* A job has no stream of events of its own: it is asked for, once a second. */
+/* A job has no stream of events of its own: it is asked for, twice a second. */
 #include "api/commands/jobs/jobs_cli.h"
 #include "api/commands/run_doc.h"
 #include "base/loop.h"
@@ -52,9 +52,17 @@ static void end(struct waiting *waiting, int status)
     loop_stop(waiting->loop);
 }
 
+static json_at fire_of(const struct json *doc, uint32_t number)
+{
+    json_each (doc, json_get(doc, 0, "fires"), fire)
+        if (run_doc_int(doc, fire, "number", 0) == number)
+            return fire;
+    return JSON_NONE;
+}
+
 static void look(struct waiting *waiting, const struct json *doc)
 {
-    json_at fire = json_item(doc, json_get(doc, 0, "fires"), 0);
+    json_at fire = fire_of(doc, waiting->number);
     auto_free char *status = run_doc_text(doc, fire, "status");
 
     show(waiting, doc, fire);
@@ -67,9 +75,8 @@ static void look(struct waiting *waiting, const struct json *doc)
 static int ask(struct waiting *waiting, struct json *doc, struct err *e)
 {
     auto_http_answer struct http_answer answer = {0};
-    auto_free char *rest = mem_printf("/fires?number=%u", waiting->number);
 
-    if (job_ask(waiting->client, "GET", waiting->job_uuid, rest, (struct str){0}, &answer, NULL,
+    if (job_ask(waiting->client, "GET", waiting->job_uuid, "/fires", (struct str){0}, &answer, NULL,
                 e) < 0)
         return -1;
     return client_read(&answer, doc, e);

@@ -8,6 +8,7 @@
 #include "base/tree.h"
 #include "tests/unit/base/scratch.c"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -187,6 +188,79 @@ static void sockets_and_pipes_are_left_out(void **state)
     check_text(place->to, "z", "last");
 }
 
+/* Leaves out what is named "no", and hands down the first letter of the directory around. */
+static int choose(void *user, const struct tree_entry *entry, const void **scope, struct err *e)
+{
+    struct buf *met = user;
+    const char *around = *scope;
+
+    if (strcmp(entry->path, "bad") == 0)
+        return err_set(e, ERR_INVALID, "bad is bad");
+    if (strcmp(fs_basename(entry->path), "no") == 0)
+        return 0;
+    if (S_ISDIR(entry->st->st_mode))
+        *scope = *entry->path == 'b' ? "b" : "other";
+    if (S_ISREG(entry->st->st_mode))
+        buf_printf(met, "%s in %s;", entry->name, around);
+    return 1;
+}
+
+static void what_is_not_chosen_is_left_out(void **state)
+{
+    struct place *place = *state;
+    auto_buf struct buf met = {0};
+    const struct tree_options options = {.choose = choose, .user = &met};
+    struct err e;
+
+    scratch_put(place->from, "b/file", "one");
+    scratch_put(place->from, "b/no", "one");
+    scratch_put(place->from, "no/a", "one");
+    assert_int_equal(tree_copy_with(place->from, place->to, &options, &e), 0);
+    check_text(place->to, "b/file", "one");
+    assert_false(is_there(place->to, "b/no"));
+    assert_false(is_there(place->to, "no"));
+    assert_string_equal(buf_text(&met), "file in b;");
+    scratch_put(place->from, "bad", "one");
+    assert_int_equal(tree_copy_with(place->from, place->to, &options, &e), -1);
+    assert_string_equal(e.text, "bad is bad");
+}
+
+static void modes_can_be_changed(void **state)
+{
+    struct place *place = *state;
+    const struct tree_options options = {.add = 0100, .drop = 0222};
+    auto_free char *file = scratch_write(place->from, "b/file", "one");
+    auto_free char *b = fs_join(place->from, "b");
+    struct err e;
+
+    assert_int_equal(chmod(file, 0664), 0);
+    assert_int_equal(chmod(b, 02775), 0);
+    assert_int_equal(tree_copy_with(place->from, place->to, &options, &e), 0);
+    assert_int_equal(stat_of(place->to, "b/file").st_mode & 07777, 0544);
+    assert_int_equal(stat_of(place->to, "b").st_mode & 07777, 02555);
+    assert_int_equal(stat_of(place->to, "").st_mode & 0222, 0);
+    check_text(place->to, "b/file", "one");
+}
+
+static void many_levels_take_no_descriptors(void **state)
+{
+    enum { LEVELS = 1500 };
+    struct place *place = *state;
+    struct rlimit few = {64, 64}, before;
+    auto_buf struct buf path = {0};
+
+    for (int i = 0; i < LEVELS; i++)
+        buf_puts(&path, "d/");
+    buf_puts(&path, "file");
+    scratch_put(place->from, path.data, "deep");
+    getrlimit(RLIMIT_NOFILE, &before);
+    few.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    copy(place);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    check_text(place->to, path.data, "deep");
+}
+
 static void what_is_to_be_copied_must_be_there(void **state)
 {
     struct place *place = *state;
@@ -240,6 +314,9 @@ int main(void)
         TEST(modes_and_times_are_kept),
         TEST(links_stay_links),
         TEST(sockets_and_pipes_are_left_out),
+        TEST(what_is_not_chosen_is_left_out),
+        TEST(modes_can_be_changed),
+        TEST(many_levels_take_no_descriptors),
         TEST(what_is_to_be_copied_must_be_there),
         TEST(a_place_that_cannot_be_made_is_told),
         TEST(a_full_disk_is_told),

@@ -171,7 +171,8 @@ static void a_whole_table(void **state)
                                 .tries_used = 2,
                                 .tries_lost = 1,
                                 .run_uuid = "22222222-0000-4000-8000-000000000000",
-                                .parameters = "{}",
+                                .parameters = "{\"pipeline_parameters\":{\"seed\":7},"
+                                              "\"a\":{\"depth\":9}}",
                                 .is_run_deleted = true});
     measure(f, 0, "accuracy", "0.910");
     say(f, 0, "c", "note", "\"x\"", true);
@@ -291,6 +292,49 @@ static void reports_of_unknown_sets_are_passed_over(void **state)
     measure(f, 9, "e", "1");
     sort(f, NULL);
     has_keys(f, "metrics", "b\nd\n");
+}
+
+/* --- parameters that are no axes --- */
+
+static void what_all_sets_have_is_not_shown(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, one_axis, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        add(f, i, "{\"pipeline_parameters\":{\"seed\":7,\"alpha\":1},\"c\":{\"depth\":[]}}");
+    sort(f, NULL);
+    has_keys(f, "parameters", "alpha\n");
+    auto_buf struct buf out = {0};
+    buf_putc(&out, '{');
+    results_table_put(f->table, 0, 3, &out);
+    assert_non_null(strstr(buf_text(&out), "\"parameters\":{\"alpha\":1},"));
+    assert_null(strstr(buf_text(&out), "seed"));
+}
+
+static void what_sets_differ_in_is_shown_of_all(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f, NULL, 0);
+    add(f, 0, "{\"c\":{\"same\":1,\"last\":1,\"late\":1,\"gap\":1}}");
+    add(f, 1, "{\"c\":{\"same\":1,\"last\":1,\"late\":1}}");
+    add(f, 2, "{\"c\":{\"same\":1,\"last\":1,\"late\":2,\"gap\":1,\"new\":5}}");
+    add(f, 3, "{\"c\":{\"same\":1,\"late\":1,\"gap\":1,\"new\":5}}");
+    sort(f, "-late");
+    has_keys(f, "parameters", "last\nlate\ngap\nnew\n");
+    is_in_order(f, "2 0 1 3");
+    auto_buf struct buf out = {0};
+    results_table_put_csv(f->table, 0, 4, &out);
+    static const char *const lines[] = {"2,1,SUCCESS,1,2,1,5,", "0,1,SUCCESS,1,1,1,,",
+                                        "1,1,SUCCESS,1,1,,,", "3,1,SUCCESS,,1,1,5,"};
+    for (size_t i = 0; i < 4; i++)
+        if (!strstr(buf_text(&out), lines[i]))
+            fail_msg("no %s in %s", lines[i], buf_text(&out));
+    buf_reset(&out);
+    buf_putc(&out, '{');
+    results_table_put(f->table, 2, 1, &out);
+    assert_non_null(strstr(buf_text(&out), "\"parameters\":{\"last\":1,\"late\":1},"));
 }
 
 /* --- keys --- */
@@ -618,6 +662,8 @@ int main(void)
         CASE(pages),
         CASE(a_page_of_long_rows_is_cut),
         CASE(reports_of_unknown_sets_are_passed_over),
+        CASE(what_all_sets_have_is_not_shown),
+        CASE(what_sets_differ_in_is_shown_of_all),
         CASE(keys_are_names_where_they_are_unambiguous),
         CASE(what_is_logged_is_no_metric),
         CASE(numbers_are_sorted_as_numbers),

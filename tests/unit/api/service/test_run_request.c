@@ -255,7 +255,8 @@ static const struct wrong {
      "/zzz:1:45: unknown field \"zzz\"\n"
      "/project:1:12: cannot open \"q\" in \"PROJECTS\": no such file or directory\n"
      "/pipeline_definition/steps/a/title:1:98: must be a string, is a number\n"
-     "/run_type:1:27: unknown run type \"x\"; known are full, selection, incoming, upto and from\n"},
+     "/run_type:1:27: unknown run type \"x\"; known are full, selection, incoming, upto and "
+     "from\n"},
 };
 
 static void put_replaced(struct buf *out, const char *text, const char *what, const char *with)
@@ -366,8 +367,8 @@ static void a_submission_with_its_parameters(void **state)
     auto_problems struct problems problems = {0};
     struct err e;
     must_read(f,
-              "{" P
-              ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":60,\"timeout\":90,"
+              "{" P ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":"
+                    "60,\"timeout\":90,"
               "\"parameters\":{\"pipeline_parameters\":{\"x\":2}}}",
               &request);
     if (run_request_submission(&request, &submission, &problems, &e) < 0)

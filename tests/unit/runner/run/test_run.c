@@ -653,6 +653,9 @@ static void a_late_run_is_stopped_and_fails(void **state)
     ended(run, 2000, 2, STATUS_FAILURE, CAUSE_CELL_ERROR); /* rests beyond the limit */
     is_wait(run, 2000, 61000);
     is_late(run, 61000);
+    refused(run,
+            (struct run_event){
+                .kind = EVENT_STEP_STOPPING, .cause = CAUSE_CANCELLED, .step = 0, .attempt = 1});
     is_stop(run, 61000, 0, CAUSE_TIMEOUT);
     is_abort(run, 1, CAUSE_CANCELLED);
     is_abort(run, 2, CAUSE_CANCELLED);
@@ -710,6 +713,8 @@ static void the_limit_counts_from_the_start(void **state)
     is_wait(run, 2000000, 2010000);
     cancelled(run);
     refused(run, late);
+    refused(run, (struct run_event){
+                     .kind = EVENT_STEP_STOPPING, .cause = CAUSE_TIMEOUT, .step = 0, .attempt = 1});
     is_stop(run, 3000000, 0, CAUSE_CANCELLED); /* whoever came first */
     ended(run, 3000000, 0, STATUS_ABORTED, CAUSE_CANCELLED);
     is_finish(run, STATUS_ABORTED, CAUSE_CANCELLED);

@@ -376,6 +376,10 @@ static void do_abort(struct world *w, const struct run_event *event)
 
 static void do_cancel(struct world *w, const struct run_event *event)
 {
+    uint32_t ended = 0;
+    for (uint32_t i = 0; i < w->s->count; i++)
+        ended += status_is_final(w->seen[i]);
+    assert_true(ended < w->s->count);
     assert_true(w->run_started && !w->cancelled && w->s->timeout_s > 0);
     assert_true(w->now >= w->began + (msec)w->s->timeout_s * 1000);
     assert_int_equal(event->cause, CAUSE_TIMEOUT);
@@ -447,6 +451,12 @@ static void check_quiet(const struct world *w)
     }
 }
 
+static void check_wait(const struct world *w, msec wait)
+{
+    if (w->run_started && !w->cancelled && w->s->timeout_s > 0)
+        assert_true(wait <= w->began + (msec)w->s->timeout_s * 1000);
+}
+
 /* Follows the run until it waits: NEVER, or until when. False: it has finished. */
 static bool settle(struct world *w, msec *ret_wait)
 {
@@ -481,10 +491,12 @@ static bool settle(struct world *w, msec *ret_wait)
             assert_true(action.time > wall(w));
             *ret_wait = action.time - w->offset;
             check_quiet(w);
+            check_wait(w, *ret_wait);
             return true;
         case ACTION_NOTHING:
             *ret_wait = NEVER;
             check_quiet(w);
+            check_wait(w, NEVER);
             return true;
         }
     }

@@ -154,6 +154,20 @@ static int64_t interesting_day(struct dice *dice, const char *zone)
     return start;
 }
 
+/* Not only behind a time that was due, but from minutes in between. */
+static void ask_anywhere(const struct schedule *schedule, const struct stretch *stretch,
+                         const struct times *times, const char *what)
+{
+    size_t i = 0;
+
+    for (int64_t at = stretch->from + 1; at < stretch->to; at += 17 * MINUTE) {
+        while (i < times->count && times->at[i] <= at)
+            i++;
+        if (i < times->count && schedule_next(schedule, at * 1000) != times->at[i] * 1000)
+            fail_msg("%s: after %lld comes %lld", what, (long long)at, (long long)times->at[i]);
+    }
+}
+
 static size_t compare_times(const char *zone, const struct made_line *made, int64_t from)
 {
     struct stretch stretch = stretch_of(zone, from, from + 4 * DAY);
@@ -171,6 +185,8 @@ static size_t compare_times(const char *zone, const struct made_line *made, int6
         at = schedule_next(schedule, at);
         assert_true(at == 0 || at >= stretch.to * 1000);
     }
+    if (schedule)
+        ask_anywhere(schedule, &stretch, &times, made->text);
     free(stretch.offsets);
     free(times.at);
     return times.count;

@@ -862,6 +862,94 @@ static void the_newest_event_is_known(void **state)
     assert_int_equal(id, 3);
 }
 
+/* ---- ends of runs ---- */
+
+static int copy_finished(void *data, const struct store_finished *finished, struct err *e)
+{
+    (void)e;
+    buf_printf(data, "%lld %s '%s' %s '%s' %lld;", (long long)finished->id, finished->run_uuid,
+               finished->job_uuid, status_name(finished->status), cause_name(finished->cause),
+               (long long)finished->time);
+    return 0;
+}
+
+static int no_more(void *data, const struct store_finished *finished, struct err *e)
+{
+    (void)finished, (void)e;
+    ++*(unsigned *)data;
+    return 1;
+}
+
+static int64_t end_run(struct fixture *f, int64_t run, enum status status, enum cause cause)
+{
+    const struct run_event event = {.kind = EVENT_RUN_FINISHED,
+                                    .step = STEP_NONE,
+                                    .status = status,
+                                    .cause = cause,
+                                    .time = 1000 + run};
+    int64_t id = 0;
+
+    OK(store_begin(f->store, e));
+    OK(store_add_event(f->store, run, &event, NULL, &id, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    return id;
+}
+
+static void ends_of_runs_are_followed(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run run = a_run;
+    auto_buf struct buf got = {0};
+    unsigned seen = 0;
+    struct err ignored;
+
+    run.uuid = "r2";
+    run.job_uuid = "j1";
+    add_run(f->store, &run);
+    run.uuid = "r3";
+    add_run(f->store, &run);
+    OK(try_batch(f->store, 1, STORE_LAZY, e));
+    assert_int_equal(end_run(f, 2, STATUS_FAILURE, CAUSE_TIMEOUT), 4);
+    OK(try_batch(f->store, 1, STORE_LAZY, e));
+    assert_int_equal(end_run(f, 3, STATUS_ABORTED, CAUSE_CANCELLED), 8);
+    assert_int_equal(end_run(f, 1, STATUS_SUCCESS, CAUSE_NONE), 9);
+    OK(store_finished_after(f->store, 0, 10, copy_finished, &got, e));
+    assert_string_equal(buf_text(&got),
+                        "4 r2 'j1' FAILURE 'timeout' 1002;"
+                        "8 r3 'j1' ABORTED 'cancelled' 1003;"
+                        "9 11111111-0000-4000-8000-000000000000 '' SUCCESS '' 1001;");
+    buf_reset(&got);
+    OK(store_finished_after(f->store, 4, 1, copy_finished, &got, e));
+    assert_string_equal(buf_text(&got), "8 r3 'j1' ABORTED 'cancelled' 1003;");
+    buf_reset(&got);
+    OK(store_finished_after(f->store, 9, 10, copy_finished, &got, e));
+    assert_string_equal(buf_text(&got), "");
+    assert_int_equal(store_finished_after(f->store, 0, 10, no_more, &seen, &ignored), 1);
+    assert_int_equal(seen, 1);
+    raw(f->path, "UPDATE events SET status='WON' WHERE id=4");
+    const char *text =
+        REFUSED(ERR_IO, store_finished_after(f->store, 0, 10, copy_finished, &got, e));
+    assert_non_null(strstr(text, "is damaged"));
+}
+
+static void ends_of_deleted_runs_are_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct store_run run = a_run;
+    auto_buf struct buf got = {0};
+    int64_t id;
+
+    run.uuid = "r2";
+    add_run(f->store, &run);
+    end_run(f, 1, STATUS_SUCCESS, CAUSE_NONE);
+    end_run(f, 2, STATUS_SUCCESS, CAUSE_NONE);
+    OK(store_begin(f->store, e));
+    OK(store_delete_run(f->store, 1, a_run.uuid, 1, &id, e));
+    OK(store_commit(f->store, STORE_LAZY, e));
+    OK(store_finished_after(f->store, 0, 1, copy_finished, &got, e));
+    assert_string_equal(buf_text(&got), "2 r2 '' SUCCESS '' 1002;");
+}
+
 /* ---- deleting ---- */
 
 /* Everything that a run may leave in the file. */
@@ -1176,6 +1264,8 @@ int main(void)
         TEST(runs_that_wait_have_a_place),
         TEST(no_place_is_counted_beyond_the_last),
         TEST(the_newest_event_is_known),
+        TEST(ends_of_runs_are_followed),
+        TEST(ends_of_deleted_runs_are_passed_over),
         TEST(a_deleted_run_is_in_no_list),
         TEST(it_is_shredded_in_pieces),
         TEST(numbers_of_deleted_runs_are_never_given_again),
