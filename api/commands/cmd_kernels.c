@@ -163,24 +163,13 @@ static void add_kernel(struct table *list, const struct json *doc, json_at kerne
     table_add(list, age_of(doc, kernel, clock_wall_us()));
 }
 
-static void show_json(const struct json *doc, json_at kernels)
-{
-    json_each (doc, kernels, kernel) {
-        auto_buf struct buf line = {0};
-        json_write(doc, kernel, JSON_COMPACT, 0, &line);
-        puts(buf_text(&line));
-    }
-}
-
 static void show_table(const struct json *doc, json_at kernels)
 {
     auto_table struct table *list = table_new(COLUMNS, sizeof COLUMNS / sizeof *COLUMNS);
-    auto_buf struct buf out = {0};
 
     json_each (doc, kernels, kernel)
         add_kernel(list, doc, kernel);
-    table_put(list, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
+    table_print(list);
 }
 
 static int ask_kernels(const struct client *client, struct json *ret_doc, json_at *ret_kernels,
@@ -200,7 +189,7 @@ static int list_kernels(const struct client *client, const struct options *optio
     if (ask_kernels(client, &doc, &kernels, e) < 0)
         return -1;
     if (options->is_json)
-        show_json(&doc, kernels);
+        run_doc_print_lines(&doc, kernels);
     else
         show_table(&doc, kernels);
     return 0;

@@ -139,22 +139,6 @@ static char *path_of_page(const struct options *options, int64_t left, const cha
     return buf_take(&path);
 }
 
-static void show_json(const struct json *doc, json_at run)
-{
-    auto_buf struct buf line = {0};
-
-    json_write(doc, run, JSON_COMPACT, 0, &line);
-    puts(buf_text(&line));
-}
-
-static void show_list(const struct table *list)
-{
-    auto_buf struct buf out = {0};
-
-    table_put(list, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
-}
-
 /* As many of the page as are still wanted. */
 static void take_page(const struct options *options, const struct json *doc, struct table *list,
                       int64_t *left)
@@ -164,7 +148,7 @@ static void take_page(const struct options *options, const struct json *doc, str
             return;
         (*left)--;
         if (options->is_json)
-            show_json(doc, run);
+            run_doc_print_line(doc, run);
         else
             run_doc_add(list, doc, run, clock_wall_us());
     }
@@ -197,7 +181,7 @@ static int runs(const struct options *options)
     if (client_new(&client, &options->client, &e) < 0 || list_runs(options, client, list, &e) < 0)
         return client_fail("runs", NULL, NULL, &e);
     if (!options->is_json)
-        show_list(list);
+        table_print(list);
     return EXIT_DONE;
 }
 

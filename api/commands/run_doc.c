@@ -6,6 +6,7 @@
 #include "kernel-gateway/cause.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 /* --- reading --- */
@@ -137,7 +138,7 @@ int run_doc_find_step(const struct json *doc, json_at run, const char *word, jso
 /* --- pieces of text --- */
 
 /* As the clock on the wall of whoever looks shows it. NULL: not yet. */
-static char *local_time(const struct json *doc, json_at object, const char *key)
+char *run_doc_time(const struct json *doc, json_at object, const char *key)
 {
     int64_t us = time_of(doc, object, key);
     time_t seconds = (time_t)(us / 1000000);
@@ -163,7 +164,7 @@ static char *duration(const struct json *doc, json_at object, int64_t now_us)
     return buf_take(&out);
 }
 
-static char *short_id(const struct json *doc, json_at object, const char *key)
+char *run_doc_short_id(const struct json *doc, json_at object, const char *key)
 {
     char *uuid = run_doc_text(doc, object, key);
 
@@ -174,7 +175,7 @@ static char *short_id(const struct json *doc, json_at object, const char *key)
 
 void run_doc_put_waiting(const struct json *doc, json_at run, struct buf *out)
 {
-    auto_free char *older = short_id(doc, run, "waiting_for");
+    auto_free char *older = run_doc_short_id(doc, run, "waiting_for");
     int64_t position = run_doc_int(doc, run, "queue_position", 0);
 
     if (position > 0)
@@ -198,9 +199,9 @@ struct table *run_doc_list_new(void)
 
 void run_doc_add(struct table *list, const struct json *doc, json_at run, int64_t now_us)
 {
-    table_add(list, short_id(doc, run, "uuid"));
+    table_add(list, run_doc_short_id(doc, run, "uuid"));
     table_add(list, run_doc_text(doc, run, "status"));
-    table_add(list, local_time(doc, run, "created_time"));
+    table_add(list, run_doc_time(doc, run, "created_time"));
     table_add(list, duration(doc, run, now_us));
     table_add(list, run_doc_name(doc, run));
     table_add(list, run_doc_text(doc, run, "project"));
@@ -248,7 +249,7 @@ static void put_status(struct buf *out, const struct json *doc, json_at run, int
 static void put_time(struct buf *out, const char *heading, const struct json *doc, json_at run,
                      const char *key)
 {
-    auto_free char *text = local_time(doc, run, key);
+    auto_free char *text = run_doc_time(doc, run, key);
 
     put_line(out, heading, text);
 }
@@ -348,4 +349,20 @@ void run_doc_put(const struct json *doc, json_at run, int64_t now_us, int width,
     buf_putc(out, '\n');
     put_steps(out, doc, run, now_us, width);
     put_failures(out, doc, run);
+}
+
+/* --- for programs --- */
+
+void run_doc_print_line(const struct json *doc, json_at item)
+{
+    auto_buf struct buf line = {0};
+
+    json_write(doc, item, JSON_COMPACT, 0, &line);
+    puts(buf_text(&line));
+}
+
+void run_doc_print_lines(const struct json *doc, json_at items)
+{
+    json_each (doc, items, item)
+        run_doc_print_line(doc, item);
 }

@@ -27,6 +27,12 @@ char *run_doc_name(const struct json *doc, json_at run);
 /* A step's title, else its file path, else its uuid. free() it. */
 char *run_doc_label(const struct json *doc, json_at step);
 
+/* The first characters of a uuid, which people name it by; NULL: there is none. free() it. */
+char *run_doc_short_id(const struct json *doc, json_at object, const char *key);
+
+/* "2026-12-01 06:00:00" by the clock of this machine; NULL: there is none. free() it. */
+char *run_doc_time(const struct json *doc, json_at object, const char *key);
+
 /* What the end of the run means. */
 enum exit_status run_doc_exit_status(const struct json *doc, json_at run);
 
@@ -36,6 +42,10 @@ int run_doc_find_step(const struct json *doc, json_at run, const char *word, jso
                       struct err *e);
 
 /* --- showing --- */
+
+/* On stdout, for programs: an item as JSON on a line of its own, and each of an array so. */
+void run_doc_print_line(const struct json *doc, json_at item);
+void run_doc_print_lines(const struct json *doc, json_at items);
 
 /* A table of runs, a line each, of which run_doc_add fills in one. `now_us`: wall clock. */
 struct table *run_doc_list_new(void);

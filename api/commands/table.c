@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -107,4 +108,12 @@ void table_put(const struct table *table, int width, struct buf *out)
         put_cell(table, widths, i, table->columns[i].heading, out);
     for (size_t i = 0; i < table->count; i++)
         put_cell(table, widths, (uint32_t)(i % table->column_count), table->cells[i], out);
+}
+
+void table_print(const struct table *table)
+{
+    auto_buf struct buf out = {0};
+
+    table_put(table, table_screen_width(), &out);
+    fwrite(buf_text(&out), 1, out.len, stdout);
 }

@@ -30,6 +30,9 @@ void table_add(struct table *table, char *take_text);
 /* `width`: of the terminal; 0: as wide as it gets. */
 void table_put(const struct table *table, int width, struct buf *out);
 
+/* On stdout, as wide as its terminal. */
+void table_print(const struct table *table);
+
 /* Of the terminal that stdout is; 0: it is none. */
 int table_screen_width(void);
 

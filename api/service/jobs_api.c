@@ -352,13 +352,24 @@ static int put_fires(const struct service *service, const char *job_uuid,
     return result;
 }
 
+static int read_fires_query(struct exchange *exchange, struct fire_filter *filter, struct err *e)
+{
+    const char *text = exchange_query(exchange, "number");
+    int64_t number = 0;
+
+    if (text && !list_query_number(text, UINT32_MAX, &number))
+        return err_set(e, ERR_INVALID, "number is that of a fire, from 1 on");
+    filter->number = (uint32_t)number;
+    return list_query_page(exchange, &filter->limit, &filter->before, e);
+}
+
 void jobs_api_fires(struct exchange *exchange, void *user)
 {
     auto_buf struct buf out = {0};
     struct fire_filter filter = {0};
     struct err e;
 
-    if (list_query_page(exchange, &filter.limit, &filter.before, &e) < 0)
+    if (read_fires_query(exchange, &filter, &e) < 0)
         exchange_answer_problem(exchange, 400, e.text, NULL);
     else if (put_fires(user, exchange_segment(exchange, 0), &filter, &out, &e) < 0)
         exchange_answer_err(exchange, &e, NULL);

@@ -60,6 +60,7 @@ static const char *const job_queries[] = {
     "status", "project", "pipeline_uuid", "limit", "cursor", NULL,
 };
 static const char *const page_queries[] = {"limit", "cursor", NULL};
+static const char *const fire_queries[] = {"number", "limit", "cursor", NULL};
 static const char *const result_queries[] = {"fire", "sort", "format", "limit", "cursor", NULL};
 static const char *const environment_queries[] = {"project", NULL};
 
@@ -110,7 +111,7 @@ const struct route service_routes[] = {
     {"POST",   JOB "/abort",        ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_abort},
     {"POST",   JOB "/trigger",      ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_trigger},
     {"POST",   JOB "/duplicate",    ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, jobs_api_duplicate},
-    {"GET",    JOB "/fires",        ROUTE_TOKEN, ROUTE_WORKER, 0, page_queries, jobs_api_fires},
+    {"GET",    JOB "/fires",        ROUTE_TOKEN, ROUTE_WORKER, 0, fire_queries, jobs_api_fires},
     {"GET",    JOB "/results",      ROUTE_TOKEN, ROUTE_WORKER, 0, result_queries, jobs_api_results},
     {"GET",    API "/webhooks",     ROUTE_TOKEN, ROUTE_WORKER, 0, NULL, webhooks_list},
     {"POST",   API "/webhooks",     ROUTE_TOKEN, ROUTE_WORKER, SMALL, NULL, webhooks_create},

@@ -63,7 +63,7 @@ int job_parts_read(struct jobs *jobs, const struct job_row *row, struct job_part
     *ret_parts = (struct job_parts){0};
     if (job_store_definition(jobs->store, row->id, &definition, e) < 0)
         return -1;
-    /* It has a uuid of its own by now: what it would get one from does not matter. */
+    /* Which uuid it has does not matter here. */
     if (pipeline_parse((struct str){buf_text(&definition), definition.len}, "",
                        &ret_parts->pipeline, &problems, e) < 0)
         return err_prefix(e, "the job's pipeline");

@@ -279,16 +279,16 @@ static int change_schedule(struct held_job *job, const struct schedule *schedule
         put_schedule(job, schedule);
         return 0;
     }
-    if (job_state_is_final(job->row.state) || (!was_cron && job->row.state == JOB_STARTED))
+    bool has_come = job->row.state == JOB_STARTED || job->row.next_due == 0;
+    if (job_state_is_final(job->row.state) || (!was_cron && has_come))
         return refuse(job, "its schedule cannot be changed any more", e);
     if (schedule_kind(schedule) == SCHEDULE_NOW)
         return err_set(e, ERR_CONFLICT, "the job is confirmed: trigger it to run it now");
     put_schedule(job, schedule);
-    if (job->row.state == JOB_PAUSED)
-        return 0;
     if (set_next(job, e) < 0)
         return -1;
-    job->row.state = schedule_kind(schedule) == SCHEDULE_CRON ? JOB_STARTED : JOB_PENDING;
+    if (job->row.state != JOB_PAUSED)
+        job->row.state = schedule_kind(schedule) == SCHEDULE_CRON ? JOB_STARTED : JOB_PENDING;
     return 0;
 }
 

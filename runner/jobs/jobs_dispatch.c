@@ -85,6 +85,7 @@ static int claim(struct jobs *jobs, struct held_set *set, struct err *e)
     set->row.cause = CAUSE_NONE;
     set->row.is_posted = false;
     set->row.started_time = clock_wall();
+    set->row.finished_time = 0;
     if (job_store_set_set(jobs->store, &set->row, e) < 0)
         return -1;
     return job_store_served(jobs->store, set->row.job, clock_wall(), e);
@@ -130,7 +131,7 @@ static int copy_project(struct jobs *jobs, const struct held_set *set, struct ma
 
     making->snapshot = jobs_snapshot_dir(jobs, &making->job.row);
     making->workspace = fs_join(run, "project");
-    if (fs_mkdirs(run, 0755, e) < 0)
+    if (fs_mkdirs(run, 0755, e) < 0 || project_snapshot_clean(run, e) < 0)
         return -1;
     pthread_mutex_lock(&jobs->copying);
     int result = project_snapshot_copy(making->snapshot, making->workspace, e);
@@ -264,17 +265,23 @@ static int give_up(struct jobs *jobs, struct held_set *set, const struct err *wh
                         cause_of_failure(why), e);
 }
 
-static int settle(struct jobs *jobs, struct held_set *set, const struct err *failure, struct err *e)
+/* The run may have ended already, and its end have been taken in. */
+static int settle(struct jobs *jobs, const char *run_uuid, const struct err *failure, struct err *e)
 {
+    auto_held_set struct held_set set = {0};
     JOBS_LOCKED(jobs);
 
+    if (job_store_set_of_run(jobs->store, run_uuid, held_set_take, &set, e) < 0)
+        return e->code == ERR_NOT_FOUND ? 0 : -1;
+    if (set.row.status != STATUS_STARTED)
+        return 0;
     if (job_store_begin(jobs->store, e) < 0)
         return -1;
     if (failure)
-        return jobs_end_transaction(jobs, give_up(jobs, set, failure, e), e);
-    set->row.is_posted = true;
+        return jobs_end_transaction(jobs, give_up(jobs, &set, failure, e), e);
+    set.row.is_posted = true;
     jobs->begun++;
-    return jobs_end_transaction(jobs, job_store_set_set(jobs->store, &set->row, e), e);
+    return jobs_end_transaction(jobs, job_store_set_set(jobs->store, &set.row, e), e);
 }
 
 /* The fire of a set that was claimed may have been ended before its run was made. */
@@ -304,7 +311,7 @@ static int begin(struct jobs *jobs, struct held_set *set, struct err *e)
         has_failed = err_set(&failure, ERR_CANCELLED, "its fire was ended") < 0;
     else if (!known)
         has_failed = make_run(jobs, set, &failure) < 0;
-    int result = settle(jobs, set, has_failed ? &failure : NULL, e);
+    int result = settle(jobs, set->run_uuid, has_failed ? &failure : NULL, e);
     atomic_store(&jobs->has_orphans, true);
     jobs_wake(jobs);
     return result;

@@ -13,24 +13,21 @@
 
 /* --- fires --- */
 
-static int add_sets(struct jobs *jobs, const struct job_row *job, int64_t fire, msec now,
-                    struct err *e)
+/* They may begin at once, also when the clock is set back meanwhile. */
+static int add_sets(struct jobs *jobs, const struct job_row *job, const struct parameter_sets *sets,
+                    int64_t fire, struct err *e)
 {
-    auto_job_parts struct job_parts parts = {0};
     auto_buf struct buf parameters = {0};
     int64_t ignored;
 
-    if (job_parts_read(jobs, job, &parts, e) < 0)
-        return -1;
-    for (uint32_t k = 0; k < parameter_sets_count(parts.sets); k++) {
+    for (uint32_t k = 0; k < parameter_sets_count(sets); k++) {
         struct set_row set = {.job = job->id,
                               .fire = fire,
-                              .number = parameter_sets_number(parts.sets, k),
+                              .number = parameter_sets_number(sets, k),
                               .status = STATUS_PENDING,
-                              .not_before = now,
                               .run_uuid = ""};
         buf_reset(&parameters);
-        parameter_sets_put_set(parts.sets, set.number, &parameters);
+        parameter_sets_put_set(sets, set.number, &parameters);
         set.parameters = buf_text(&parameters);
         if (job_store_add_set(jobs->store, &set, &ignored, e) < 0)
             return -1;
@@ -38,8 +35,9 @@ static int add_sets(struct jobs *jobs, const struct job_row *job, int64_t fire, 
     return 0;
 }
 
-int jobs_add_fire(struct jobs *jobs, const struct job_row *job, enum fire_kind kind,
-                  enum fire_state state, msec due, uint32_t *ret_number, struct err *e)
+static int add_fire(struct jobs *jobs, const struct job_row *job, const struct parameter_sets *sets,
+                    enum fire_kind kind, enum fire_state state, msec due, uint32_t *ret_number,
+                    struct err *e)
 {
     msec now = clock_wall();
     bool is_skipped = state == FIRE_SKIPPED;
@@ -61,7 +59,17 @@ int jobs_add_fire(struct jobs *jobs, const struct job_row *job, enum fire_kind k
             return -1;
         *ret_number = fire.number;
     }
-    return add_sets(jobs, job, id, now, e);
+    return add_sets(jobs, job, sets, id, e);
+}
+
+int jobs_add_fire(struct jobs *jobs, const struct job_row *job, enum fire_kind kind,
+                  enum fire_state state, msec due, uint32_t *ret_number, struct err *e)
+{
+    auto_job_parts struct job_parts parts = {0};
+
+    if (job_parts_read(jobs, job, &parts, e) < 0)
+        return -1;
+    return add_fire(jobs, job, parts.sets, kind, state, due, ret_number, e);
 }
 
 static int read_open_fires(struct jobs *jobs, int64_t job, struct held_ids *ids, struct err *e)
@@ -95,7 +103,8 @@ static enum fire_state verdict(const struct fire_row *fire)
     return fire->counts[STATUS_ABORTED] > 0 ? FIRE_ABORTED : FIRE_SUCCESS;
 }
 
-/* A job that comes again goes on; another has ended with its last fire. */
+/* A job that comes again goes on, and so does one whose schedule cannot be read any more (see
+ * put_aside); another has ended with its last fire. */
 static int end_job(struct jobs *jobs, struct held_job *job, const struct fire_row *fire,
                    struct err *e)
 {
@@ -104,11 +113,15 @@ static int end_job(struct jobs *jobs, struct held_job *job, const struct fire_ro
         [FIRE_SUCCESS] = JOB_SUCCESS, [FIRE_FAILURE] = JOB_FAILURE, [FIRE_ABORTED] = JOB_ABORTED};
 
     if (schedule_parse(job->row.schedule, &schedule, e) < 0)
-        return -1;
+        return e->code == ERR_INVALID ? 0 : -1;
     if (schedule_kind(schedule) == SCHEDULE_CRON || job_state_is_final(job->row.state))
         return 0;
-    job->row.state = job->row.next_due > 0 ? JOB_PENDING : states[fire->state];
-    job->row.finished_time = job->row.next_due > 0 ? 0 : fire->finished_time;
+    if (job->row.next_due == 0) {
+        job->row.state = states[fire->state];
+        job->row.finished_time = fire->finished_time;
+    } else if (job->row.state != JOB_PAUSED) {
+        job->row.state = JOB_PENDING;
+    }
     return job_store_set(jobs->store, &job->row, e);
 }
 
@@ -142,9 +155,9 @@ static int end_fire(struct jobs *jobs, struct held_job *job, struct fire_row *fi
         return -1;
     held_uuids_add(&jobs->to_retain, job->row.uuid);
     jobs_tell(jobs, "job_fire_finished", job->row.uuid, NULL, fire_state_name(fire->state));
-    if (jobs_notify_fire(jobs, &job->row, fire, e) < 0)
+    if (go_on(jobs, job, fire, e) < 0)
         return -1;
-    return go_on(jobs, job, fire, e);
+    return jobs_notify_fire(jobs, &job->row, fire, e);
 }
 
 static int stop_if_too_many(struct jobs *jobs, const struct job_row *job, struct fire_row *fire,
@@ -204,26 +217,30 @@ static enum fire_state state_of(const struct schedule *schedule, const struct sc
     return due->fires[i].is_missed ? FIRE_WAITING : FIRE_SKIPPED;
 }
 
+/* *ret_has_open: a fire of the job goes on. */
 static int fire_all(struct jobs *jobs, const struct job_row *job, const struct schedule *schedule,
-                    const struct schedule_due *due, struct err *e)
+                    const struct schedule_due *due, bool *ret_has_open, struct err *e)
 {
     auto_held_ids struct held_ids open = {0};
+    auto_job_parts struct job_parts parts = {0};
 
+    if (due->count > 0 && job_parts_read(jobs, job, &parts, e) < 0)
+        return -1;
     if (schedule_overlap(schedule) == OVERLAP_REPLACE && due->count > 0 &&
         jobs_abort_fires(jobs, job->id, e) < 0)
         return -1;
     if (read_open_fires(jobs, job->id, &open, e) < 0)
         return -1;
-    bool has_open = open.count > 0;
+    *ret_has_open = open.count > 0;
     for (uint32_t i = 0; i < due->count; i++) {
-        enum fire_state state = state_of(schedule, due, i, has_open);
+        enum fire_state state = state_of(schedule, due, i, *ret_has_open);
         enum fire_kind kind = due->fires[i].is_missed ? FIRE_CATCH_UP : FIRE_SCHEDULE;
-        if (jobs_add_fire(jobs, job, kind, state, due->fires[i].due, NULL, e) < 0) {
+        if (add_fire(jobs, job, parts.sets, kind, state, due->fires[i].due, NULL, e) < 0) {
             if (e->code != ERR_CONFLICT)
                 return -1;
             continue; /* fired before: somebody has set the clock back since */
         }
-        has_open |= state != FIRE_SKIPPED;
+        *ret_has_open |= state != FIRE_SKIPPED;
         jobs_tell(jobs, "job_fired", job->uuid, NULL, fire_state_name(state));
     }
     return 0;
@@ -235,51 +252,74 @@ static uint64_t seed_of(const struct job_row *job)
     return strtoull(job->uuid, NULL, 16);
 }
 
-static int fire_job(struct jobs *jobs, int64_t id, msec now, struct schedule_due *due,
-                    msec *ret_wake, struct err *e)
+/* Its zone is not known on this machine any more, or what it is made of cannot be read: somebody has
+ * to look at it, and it must not keep the others from being fired. */
+static int put_aside(struct jobs *jobs, struct job_row *job, struct err *e)
+{
+    if (e->code != ERR_INVALID)
+        return -1;
+    job->state = JOB_PAUSED;
+    jobs_tell(jobs, "job_cannot_be_fired", job->uuid, NULL, e->text);
+    return job_store_set(jobs->store, job, e);
+}
+
+static int keep_decision(struct jobs *jobs, struct job_row *job, const struct schedule_due *due,
+                         bool has_open, msec now, struct err *e)
+{
+    job->next_due = due->next;
+    job->dropped += due->dropped;
+    if (due->next == 0 && !has_open) { /* its only time was missed, and is not made up for */
+        job->state = JOB_ABORTED;
+        job->finished_time = now;
+    } else if (due->count > 0) {
+        job->state = JOB_STARTED;
+    }
+    return job_store_set(jobs->store, job, e);
+}
+
+/* *ret_at: when its jitter is over; 0: it was fired. */
+static int fire_job(struct jobs *jobs, int64_t id, msec now, struct schedule_due *due, msec *ret_at,
+                    struct err *e)
 {
     auto_held_job struct held_job job = {0};
     auto_schedule struct schedule *schedule = NULL;
+    bool has_open = false;
 
-    if (job_store_job_by_id(jobs->store, id, held_job_take, &job, e) < 0 ||
-        schedule_parse(job.row.schedule, &schedule, e) < 0)
+    *ret_at = 0;
+    if (job_store_job_by_id(jobs->store, id, held_job_take, &job, e) < 0)
         return -1;
-    schedule_decide(schedule, seed_of(&job.row), job.row.next_due, now, due);
-    if (due->next == job.row.next_due) { /* its jitter is not over yet */
-        msec at = due->next + schedule_jitter(schedule, seed_of(&job.row), due->next);
-        *ret_wake = *ret_wake == 0 || at < *ret_wake ? at : *ret_wake;
+    if (schedule_parse(job.row.schedule, &schedule, e) < 0)
+        return put_aside(jobs, &job.row, e);
+    uint64_t seed = seed_of(&job.row);
+    schedule_decide(schedule, seed, job.row.next_due, now, due);
+    if (due->next == job.row.next_due) {
+        *ret_at = due->next + schedule_jitter(schedule, seed, due->next);
         return 0;
     }
-    job.row.next_due = due->next;
-    job.row.dropped += due->dropped;
-    if (due->count > 0)
-        job.row.state = JOB_STARTED;
-    else if (due->next == 0) { /* its only time was missed, and is not made up for */
-        job.row.state = JOB_ABORTED;
-        job.row.finished_time = now;
-    }
-    if (job_store_set(jobs->store, &job.row, e) < 0)
-        return -1;
-    return fire_all(jobs, &job.row, schedule, due, e);
+    if (fire_all(jobs, &job.row, schedule, due, &has_open, e) < 0)
+        return put_aside(jobs, &job.row, e);
+    return keep_decision(jobs, &job.row, due, has_open, now, e);
 }
 
+/* Who waits for the end of a jitter takes no place in a batch: others are behind it. */
 int jobs_fire_due(struct jobs *jobs, msec now, msec *ret_wake, struct err *e)
 {
     auto_held_ids struct held_ids due = {0};
     auto_free struct schedule_due *decided = mem_zalloc(sizeof *decided);
-    msec next, wake = 0;
+    unsigned fired = 0;
+    msec at, wake;
+    size_t i;
 
     if (job_store_due(jobs->store, now, held_ids_take_job, &due, e) < 0 ||
-        job_store_next_due(jobs->store, &next, e) < 0)
+        job_store_next_due(jobs->store, now, &wake, e) < 0)
         return -1;
-    size_t count = due.count < BATCH_MAX ? due.count : BATCH_MAX;
-    for (size_t i = 0; i < count; i++)
-        if (fire_job(jobs, due.items[i], now, decided, &wake, e) < 0)
+    for (i = 0; i < due.count && fired < BATCH_MAX; i++) {
+        if (fire_job(jobs, due.items[i], now, decided, &at, e) < 0)
             return -1;
-    if (due.count > BATCH_MAX)
-        wake = now;
-    else if (next > now && (wake == 0 || next < wake))
-        wake = next;
-    *ret_wake = wake;
+        fired += at == 0;
+        if (at > 0 && (wake == 0 || at < wake))
+            wake = at;
+    }
+    *ret_wake = i < due.count ? now : wake;
     return 0;
 }

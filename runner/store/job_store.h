@@ -121,7 +121,8 @@ int job_store_jobs(struct job_store *store, const struct job_filter *filter, job
 
 /* Jobs in JOB_PENDING or JOB_STARTED with 0 < next_due <= `until`, the earliest first. */
 int job_store_due(struct job_store *store, msec until, job_row_fn *fn, void *data, struct err *e);
-int job_store_next_due(struct job_store *store, msec *ret_due, struct err *e); /* 0: none */
+/* The earliest next_due of such a job after `after`; 0: none. */
+int job_store_next_due(struct job_store *store, msec after, msec *ret_due, struct err *e);
 
 /* Jobs that are deleted, and of which something is left. */
 int job_store_deleted(struct job_store *store, job_row_fn *fn, void *data, struct err *e);

@@ -315,10 +315,11 @@ int job_store_due(struct job_store *store, msec until, job_row_fn *fn, void *dat
     return each_job(&row, fn, data, e);
 }
 
-int job_store_next_due(struct job_store *store, msec *ret_due, struct err *e)
+int job_store_next_due(struct job_store *store, msec after, msec *ret_due, struct err *e)
 {
     auto_row struct row row = row_of(&store->database, SQL_NEXT_DUE);
 
+    row_put(&row, after);
     if (row_step(&row, e) < 0)
         return -1;
     *ret_due = row_int(&row);

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from support.notebooks import notebook, stream_text
 from support.project import Step, uuid_of
+from support.segue import wait_until
 
 WAITS = "echo waiting\nwhile [ ! -e go ]; do sleep 0.05; done\necho went on\n"
 GIVES = "import segue\nsegue.output({'answer': 42}, 'a')\nprint('gave')\n"
@@ -127,6 +128,60 @@ def test_backup_of_a_service_that_does_not_run(service):
     service.wait_for_run(service.runs()[0]["uuid"])
     service.stop()
     assert (made_backup(service) / "segue.db").exists()
+
+
+SCORES = "import segue\nsegue.log_metric('score', segue.get_step_param('x') * 2)\n"
+
+
+def new_job(service, count):
+    """Of so many sets."""
+    project = service.project("p", Step("a", SCORES))
+    grid = {uuid_of("a"): {"x": list(range(count))}}
+    answer = service.post("jobs", service.body_for(project, parameters={"grid": grid}))
+    assert answer.status_code == 201, answer.text
+    return project, f"jobs/{answer.json()['uuid']}"
+
+
+def rows_of(service, job):
+    answer = service.get(f"{job}/results", limit=1000)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["rows"]
+
+
+def wait_for_job(service, job):
+    wait_until(lambda: service.get(job).json()["status"] == "SUCCESS", 90, "the job has succeeded")
+
+
+def test_jobs_go_on_in_the_copy(service, start_copy):
+    project, job = new_job(service, 3)
+    wait_for_job(service, job)
+    copy = start_copy(service, made_backup(service))
+    assert copy.get(job).json() == service.get(job).json()
+    assert rows_of(copy, job) == rows_of(service, job)
+    (project.root / "a.py").unlink()  # it has the project that the job holds
+    assert copy.post(f"{job}/trigger").status_code == 201
+    wait_until(lambda: copy.get(job).json()["fires_total"] == 2, 20, "it was fired")
+    wait_for_job(copy, job)
+    assert [row["metrics"] for row in rows_of(copy, job)] == [row["metrics"] for row in rows_of(service, job)]
+    assert service.get(job).json()["fires_total"] == 1
+
+
+def test_job_that_was_copied_while_it_ran(service, start_copy):
+    """Each set ends in the copy, whatever its run was doing, and what had ended is not run again."""
+    _, job = new_job(service, 12)
+    wait_until(lambda: any(row["status"] == "SUCCESS" for row in rows_of(service, job)), 60, "a set has ended")
+    target = made_backup(service)
+    wait_for_job(service, job)
+    copy = start_copy(service, target, "--hold")
+    ended = {row["number"]: row["run_uuid"] for row in rows_of(copy, job) if row["status"] == "SUCCESS"}
+    assert 0 < len(ended)
+    copy.stop()
+    copy = start_copy(service, target)
+    wait_for_job(copy, job)
+    rows = {row["number"]: row for row in rows_of(copy, job)}
+    assert [rows[n]["metrics"] for n in range(12)] == [{"score": n * 2} for n in range(12)]
+    for number, run in ended.items():
+        assert rows[number]["run_uuid"] == run
 
 
 def test_token_is_not_in_the_copy(service):

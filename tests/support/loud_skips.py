@@ -3,28 +3,25 @@ there; elsewhere pytest's own summary names it (-ra)."""
 
 import os
 
-import pytest
 
-_skipped = pytest.StashKey[list]()
+class LoudSkips:
+    """Hears of every test's report, also of those that other processes of the session ran."""
+
+    def __init__(self):
+        self.skipped = []
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session, exitstatus):
+        if os.environ.get("CI") and self.skipped and exitstatus == 0:
+            session.exitstatus = 1
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if os.environ.get("CI") and self.skipped:
+            terminalreporter.write_line(f"CI: {len(self.skipped)} tests skipped, which is a failure", red=True)
 
 
 def pytest_configure(config):
-    config.stash[_skipped] = []
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    report = (yield).get_result()
-    if report.skipped and not hasattr(report, "wasxfail"):
-        item.config.stash[_skipped].append(item.nodeid)
-
-
-def pytest_sessionfinish(session, exitstatus):
-    if os.environ.get("CI") and session.config.stash[_skipped] and exitstatus == 0:
-        session.exitstatus = 1
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    skipped = config.stash[_skipped]
-    if os.environ.get("CI") and skipped:
-        terminalreporter.write_line(f"CI: {len(skipped)} tests skipped, which is a failure", red=True)
+    config.pluginmanager.register(LoudSkips(), "loud skips")

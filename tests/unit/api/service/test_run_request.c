@@ -368,7 +368,7 @@ static void a_submission_with_its_parameters(void **state)
     struct err e;
     must_read(f,
               "{" P ",\"run_type\":\"upto\",\"uuids\":[\"b\"],\"in_place\":true,\"keep_kernels\":"
-                    "60,\"timeout\":90,"
+              "60,\"timeout\":90,"
               "\"parameters\":{\"pipeline_parameters\":{\"x\":2}}}",
               &request);
     if (run_request_submission(&request, &submission, &problems, &e) < 0)

@@ -473,7 +473,7 @@ static void many_jobs_make_nothing_slow(void **state)
     OK(job_store_commit(f->store, STORE_LAZY, e));
     assert_true(WORK(f, first_hungry(f, &found, e)) < FEW);
     assert_int_equal(found, 1);
-    assert_true(WORK(f, job_store_next_due(f->store, &due, e)) < FEW);
+    assert_true(WORK(f, job_store_next_due(f->store, 0, &due, e)) < FEW);
     assert_int_equal(due, 1000);
     auto_buf struct buf got = {0};
     assert_true(WORK(f, job_store_due(f->store, 1001, list_job, &got, e)) < FEW);

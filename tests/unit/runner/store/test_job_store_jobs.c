@@ -261,7 +261,7 @@ static void jobs_are_due_in_the_order_of_their_times(void **state)
     struct fixture *f = *state;
     msec due = -1;
 
-    OK(job_store_next_due(f->store, &due, e));
+    OK(job_store_next_due(f->store, 0, &due, e));
     assert_int_equal(due, 0);
     add_job_in(f, JOB_STARTED, 300);
     add_job_in(f, JOB_PENDING, 100);
@@ -277,8 +277,12 @@ static void jobs_are_due_in_the_order_of_their_times(void **state)
     LISTED("2 3 ", job_store_due(f->store, 200, list_job, &got, e));
     LISTED("2 3 1 ", job_store_due(f->store, 1000, list_job, &got, e));
     LISTED("", job_store_due(f->store, 99, list_job, &got, e));
-    OK(job_store_next_due(f->store, &due, e));
+    OK(job_store_next_due(f->store, 0, &due, e));
     assert_int_equal(due, 100);
+    OK(job_store_next_due(f->store, 100, &due, e));
+    assert_int_equal(due, 200);
+    OK(job_store_next_due(f->store, 300, &due, e));
+    assert_int_equal(due, 0);
 }
 
 /* ---- the end of jobs ---- */
