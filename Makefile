@@ -56,6 +56,8 @@ DOCKER_TESTS := $(wildcard tests/integration/test_*docker.py) tests/integration/
 VENV := build/venv
 PYTEST = PYTHONPATH=tests:tests/fakes SEGUE=$(abspath $(B)/segue) $(VENV)/bin/python -m pytest \
          -c tests/pytest.ini -p support.loud_skips --junitxml=build/results/$@.xml
+# Most of these tests wait most of the time: for kernels, for clocks. Those of one file stay together.
+AT_ONCE := -n 3 --dist loadfile
 
 help: ## this list
 	@echo "make TARGET [VARIANT=debug|release|asan|tsan|cover] [CI=true] [PYTHON=python3] [JOBS=N] [V=1]"
@@ -161,6 +163,9 @@ build/node/installed: tests/gateway/node/package.json tests/gateway/node/package
 demo: $(VENV)/examples.installed ## runs examples/wine; with LAUNCHER=docker in containers
 	@$(MAKE) -j$(JOBS) VARIANT=release all
 	@examples/demo.sh $(or $(LAUNCHER),process)
+demo-experiment: $(VENV)/examples.installed ## runs a pipeline of examples/wine over a grid, by a service of its own
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	@examples/demo_experiment.sh
 
 # -------------------------------------------------------------------------------------------- tests
 
@@ -184,16 +189,16 @@ fuzz-targets: $(FUZZ)
 sdk: $(VENV)/tests.installed ## tests of the Python module for steps, and of the tools in tests/
 	$(PYTEST) tests/unit/sdk tests/tools
 integration: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## tests of the program
-	$(PYTEST) tests/fakes tests/integration $(DOCKER_TESTS:%=--ignore=%)
+	$(PYTEST) $(AT_ONCE) tests/fakes tests/integration $(DOCKER_TESTS:%=--ignore=%)
 integration-asan: ## the program built with address and undefined-behaviour sanitizers, in bad worlds
 	@$(MAKE) -j$(JOBS) VARIANT=asan bad-worlds
 bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
 	$(PYTEST) tests/integration/test_bad_worlds.py
 judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and by segue, compared
-	$(PYTEST) tests/judge
+	$(PYTEST) $(AT_ONCE) tests/judge
 GATEWAY_JUDGES := $(JUDGES_VENV)/tests.installed build/node/installed build/packages/browser
 gateway-judge: $(GATEWAY_JUDGES) $(B)/segue $(B)/quick_kernel ## JupyterLab and other clients on the kernel gateway
-	$(PYTEST:$(VENV)/%=$(JUDGES_VENV)/%) tests/gateway
+	$(PYTEST:$(VENV)/%=$(JUDGES_VENV)/%) $(AT_ONCE) tests/gateway
 $(B)/quick_kernel: tests/fakes/quick_kernel.c | build/packages/build
 	@mkdir -p $(@D)
 	@echo "link    $@"
@@ -203,13 +208,17 @@ docker-test: $(VENV)/tests.installed build/packages/docker build/packages/engine
 	@tests/run_in_engine.sh $(MAKE) docker-test-inside
 docker-test-inside: images image-service image-jupyterlab
 	@tests/run_unit.sh $(VARIANT) $(B)/unit/kernel-gateway/launch/test_launch_docker
-	$(PYTEST) $(DOCKER_TESTS)
+	$(PYTEST) $(AT_ONCE) $(DOCKER_TESTS)
 
 bench: $(VENV)/tests.installed build/packages/bench ## speed, as ratios to nbclient, papermill and others
 	@$(MAKE) -j$(JOBS) VARIANT=release all serve-bench-tools
 	$(VENV)/bin/python tests/bench/bench.py --segue build/release/segue --out build/bench.json
 	$(VENV)/bin/python tests/bench/serve/serve_bench.py --out build/bench-serve.json
+	@$(MAKE) bench-jobs
 	@$(MAKE) bench-gateway
+bench-jobs: $(VENV)/tests.installed ## jobs: sets, fires, copies of projects, and who waits for them
+	@$(MAKE) -j$(JOBS) VARIANT=release all
+	$(VENV)/bin/python tests/bench/jobs/jobs_bench.py --out build/bench-jobs.json
 bench-gateway: $(JUDGES_VENV)/tests.installed ## the kernel gateway beside Jupyter Kernel Gateway
 	@$(MAKE) -j$(JOBS) VARIANT=release all build/release/quick_kernel
 	$(JUDGES_VENV)/bin/python tests/bench/gateway/gateway_bench.py --out build/bench-gateway.json
@@ -262,8 +271,8 @@ image-jupyterlab: image-base ## JupyterLab for docker/compose.yaml, segue/jupyte
 	@docker build --quiet --network host --tag segue/jupyterlab $(EXTRA_CA) docker/jupyterlab
 
 FORCE:
-.PHONY: FORCE all bench bench-gateway check check-asan check-tsan clean cover demo docker-test docker-test-inside fmt fuzz \
-        fuzz-targets gateway-judge hardening help image-jupyterlab image-service install integration integration-asan bad-worlds judge layers sdk \
+.PHONY: FORCE all bench bench-gateway bench-jobs check check-asan check-tsan clean cover demo demo-experiment \
+        docker-test docker-test-inside fmt fuzz fuzz-targets gateway-judge hardening help image-jupyterlab image-service install integration integration-asan bad-worlds judge layers sdk \
         serve-bench-tools soak test tidy unit
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -22,23 +22,24 @@ finish() {
     trap '' INT TERM
     if [ -n "$service" ]; then
         end_runs
-        kill "$service" 2>/dev/null || true
-        wait "$service" || true
+        jobs -p | xargs -r kill 2>/dev/null || true
+        wait
     fi
+    chmod -R u+w "$SEGUE_STATE" # what jobs hold is read-only
     rm -rf "$SEGUE_STATE"
 }
 
 end_runs() {
-    $SEGUE jobs abort Forest >/dev/null 2>&1 || return 0 # it has ended, or was never made
+    "$SEGUE" jobs abort Forest >/dev/null 2>&1 || return 0 # it has ended, or was never made
     for ((tries = 0; tries < 100; tries++)); do
-        [ -n "$($SEGUE runs --json --status PENDING --status STARTED)" ] || return 0
+        [ -n "$("$SEGUE" runs --json --status PENDING --status STARTED)" ] || return 0
         sleep 0.1
     done
 }
 
 # In a session of its own: a Ctrl-C is for us.
 start_service() {
-    setsid $SEGUE serve --listen 127.0.0.1:0 --projects "$OUT" --max-background-steps "$(nproc)" \
+    setsid "$SEGUE" serve --listen 127.0.0.1:0 --projects "$OUT" --max-background-steps "$(nproc)" \
         >"$LOG" 2>&1 </dev/null &
     service=$!
     for ((tries = 0; tries < 300; tries++)); do
@@ -62,8 +63,10 @@ touch "$LOG"
 start_service
 export SEGUE_URL
 
-$SEGUE jobs create "$OUT/wine/forest.json" --objective accuracy --wait \
-    --grid "Random forest:trees=3,10,30" --grid "Random forest:depth=1..4"
-$SEGUE jobs results Forest --csv >"$OUT/results.csv"
+# Bash hears of signals while it waits, and not while a program runs in front of it.
+"$SEGUE" jobs create "$OUT/wine/forest.json" --objective accuracy --wait \
+    --grid "Random forest:trees=3,10,30" --grid "Random forest:depth=1..4" &
+wait $!
+"$SEGUE" jobs results Forest --csv >"$OUT/results.csv"
 echo
 echo "the same as a file: ${OUT#"$PWD"/}/results.csv"

@@ -11,7 +11,7 @@ MAKE=${MAKE:-make} JOBS=${JOBS:-$(nproc)}
 
 # Everything that is to be installed or built comes first, so that the tests' times are their own.
 readonly STAGES=(packages build images
-    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration integration-asan judge gateway-judge docker-test demo)
+    layers fmt tidy hardening check check-asan check-tsan fuzz sdk integration integration-asan judge gateway-judge docker-test demo demo-experiment)
 
 prepare_packages() {
     .ci/packages.sh build cmocka python fuzz format tidy integration node browser docker engine &&
@@ -41,7 +41,7 @@ stage() {
     [ $verdict = ok ]
 }
 # The line that says the most: of run_unit.sh, run_fuzz.sh, layers.py or pytest.
-readonly TELLING='^(unit tests \(|fuzz: |layers: |=* ?[0-9]+ (passed|failed|skipped|error)|SUCCESS|FAILURE)'
+readonly TELLING='^(unit tests \(|fuzz: |layers: |[0-9]+ of [0-9]+ sets done|=* ?[0-9]+ (passed|failed|skipped|error)|SUCCESS|FAILURE)'
 
 inside_engine() {
     local name

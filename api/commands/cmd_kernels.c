@@ -101,15 +101,6 @@ static const struct table_column COLUMNS[] = {
     {"USER", 0},   {"CLIENTS", 0}, {"IDLE", 0},
 };
 
-static char *short_id(const struct json *doc, json_at kernel)
-{
-    char *id = run_doc_text(doc, kernel, "id");
-
-    if (id && strlen(id) > RUN_SHORT)
-        id[RUN_SHORT] = 0;
-    return id;
-}
-
 static char *status_of(const struct json *doc, json_at kernel)
 {
     auto_free char *status = run_doc_text(doc, kernel, "status");
@@ -154,7 +145,7 @@ static char *age_of(const struct json *doc, json_at kernel, int64_t now_us)
 
 static void add_kernel(struct table *list, const struct json *doc, json_at kernel)
 {
-    table_add(list, short_id(doc, kernel));
+    table_add(list, run_doc_short_id(doc, kernel, "id"));
     table_add(list, status_of(doc, kernel));
     table_add(list, run_doc_text(doc, kernel, "name"));
     table_add(list, purpose_of(doc, kernel));

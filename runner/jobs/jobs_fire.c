@@ -252,8 +252,8 @@ static uint64_t seed_of(const struct job_row *job)
     return strtoull(job->uuid, NULL, 16);
 }
 
-/* Its zone is not known on this machine any more, or what it is made of cannot be read: somebody has
- * to look at it, and it must not keep the others from being fired. */
+/* Its zone is not known on this machine any more, or what it is made of cannot be read: somebody
+ * has to look at it, and it must not keep the others from being fired. */
 static int put_aside(struct jobs *jobs, struct job_row *job, struct err *e)
 {
     if (e->code != ERR_INVALID)
@@ -307,11 +307,10 @@ int jobs_fire_due(struct jobs *jobs, msec now, msec *ret_wake, struct err *e)
     auto_held_ids struct held_ids due = {0};
     auto_free struct schedule_due *decided = mem_zalloc(sizeof *decided);
     unsigned fired = 0;
-    msec at, wake;
+    msec at, wake = 0, next;
     size_t i;
 
-    if (job_store_due(jobs->store, now, held_ids_take_job, &due, e) < 0 ||
-        job_store_next_due(jobs->store, now, &wake, e) < 0)
+    if (job_store_due(jobs->store, now, held_ids_take_job, &due, e) < 0)
         return -1;
     for (i = 0; i < due.count && fired < BATCH_MAX; i++) {
         if (fire_job(jobs, due.items[i], now, decided, &at, e) < 0)
@@ -320,6 +319,10 @@ int jobs_fire_due(struct jobs *jobs, msec now, msec *ret_wake, struct err *e)
         if (at > 0 && (wake == 0 || at < wake))
             wake = at;
     }
+    if (job_store_next_due(jobs->store, now, &next, e) < 0)
+        return -1;
+    if (next > 0 && (wake == 0 || next < wake))
+        wake = next;
     *ret_wake = i < due.count ? now : wake;
     return 0;
 }

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import tempfile
 import time
 from pathlib import Path
 
@@ -489,12 +490,13 @@ def test_what_the_engine_is_asked_for(docker):
 
 
 def give(path, uid):
-    """The tree, and the way to it from /tmp, for somebody else."""
+    """The tree, and the way to it below the directory for temporary files, for somebody else."""
     for each in (path, *path.rglob("*")):
         os.chown(each, uid, uid)
-    for parent in path.parents[:3]:
-        if parent != parent.parent and str(parent) != "/tmp":
-            parent.chmod(parent.stat().st_mode | 0o055)
+    for parent in path.parents:
+        if str(parent) == tempfile.gettempdir():
+            break
+        parent.chmod(parent.stat().st_mode | 0o055)
 
 
 def test_files_keep_their_owner(docker):

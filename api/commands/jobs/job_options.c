@@ -16,14 +16,45 @@ void job_options_clear(struct job_options *options)
 {
     params_clear(&options->base);
     params_clear(&options->grid);
-    for (uint32_t i = 0; i < options->grid_count; i++)
-        free(options->grid_words[i]);
-    free(options->grid_words);
+}
+
+static void free_words(char ***texts)
+{
+    mem_free_texts(*texts);
 }
 
 static const char *value_of(const struct job_options *options, enum job_option option)
 {
     return options->values[option - JOB_NAME];
+}
+
+void job_options_take(struct job_options *options, int option, const char *value)
+{
+    if (option == JOB_GRID)
+        params_add(&options->grid, value);
+    else if (option == JOB_ZIP)
+        options->is_zip = true;
+    else
+        options->values[option - JOB_NAME] = value;
+}
+
+static bool has_any(const struct job_options *options, enum job_option first, enum job_option last)
+{
+    for (enum job_option i = first; i <= last; i++)
+        if (value_of(options, i))
+            return true;
+    return false;
+}
+
+bool job_options_any(const struct job_options *options)
+{
+    return options->base.count > 0 || options->grid.count > 0 || options->is_zip ||
+           has_any(options, JOB_NAME, JOB_OBJECTIVE);
+}
+
+bool job_options_name_steps(const struct job_options *options)
+{
+    return params_name_steps(&options->base) || params_name_steps(&options->grid);
 }
 
 /* --- values of a grid --- */
@@ -36,70 +67,74 @@ static bool is_json(const char *text)
     return json_parse(&doc, str_of(text), JSON_STRICT, NULL, &ignored) == 0;
 }
 
-static void put_value(struct buf *out, const char *text, size_t len)
+static int put_values(struct buf *out, const char *text, const char *word, struct err *e)
 {
-    auto_free char *word = mem_strndup(text, len);
-
-    if (is_json(word))
-        buf_puts(out, word);
-    else
-        json_put_text(out, word);
+    for (char first = '[';; first = ',') {
+        size_t len = strcspn(text, ",");
+        auto_free char *value = mem_strndup(text, len);
+        if (len == 0)
+            return err_set(e, ERR_INVALID,
+                           "--grid \"%s\" has an empty value; a JSON list may have one", word);
+        buf_putc(out, first);
+        if (is_json(value))
+            buf_puts(out, value);
+        else
+            json_put_text(out, value);
+        if (text[len] == 0)
+            break;
+        text += len + 1;
+    }
+    buf_putc(out, ']');
+    return 0;
 }
 
 /* "1,2,x" as [1,2,"x"]; a range as a text, which the service takes apart; JSON as it is. */
-static void put_axis(struct buf *out, const char *text)
+static int put_axis(struct buf *out, const char *text, const char *word, struct err *e)
 {
+    auto_json struct json doc = {0};
     bool is_range = strspn(text, "+-0123456789.eE:") == strlen(text) &&
                     (strchr(text, ':') || strstr(text, ".."));
 
     if (is_range) {
         json_put_text(out, text);
     } else if (*text == '[' || *text == '{') {
+        if (json_parse(&doc, str_of(text), JSON_STRICT, NULL, e) < 0)
+            return err_prefix(e, "--grid \"%s\" is no JSON", word);
         buf_puts(out, text);
     } else {
-        buf_putc(out, '[');
-        for (;;) {
-            size_t len = strcspn(text, ",");
-            put_value(out, text, len);
-            if (text[len] == 0)
-                break;
-            buf_putc(out, ',');
-            text += len + 1;
-        }
-        buf_putc(out, ']');
+        return put_values(out, text, word, e);
     }
+    return 0;
 }
 
-static void add_grid(struct job_options *options, const char *word)
+/* The same word with JSON behind the "=". */
+static int make_axis(const char *word, struct buf *out, struct err *e)
 {
     const char *equals = strchr(word, '=');
-    auto_buf struct buf made = {0};
 
-    if (equals) {
-        buf_put(&made, word, (size_t)(equals + 1 - word));
-        put_axis(&made, equals + 1);
-    } else {
-        buf_puts(&made, word);
+    if (!equals || equals == word || equals[-1] == ':')
+        return err_set(e, ERR_INVALID, "--grid \"%s\" is not [STEP:]NAME=VALUES", word);
+    buf_put(out, word, (size_t)(equals + 1 - word));
+    return put_axis(out, equals + 1, word, e);
+}
+
+static int put_grid(struct buf *out, const struct params *grid, const struct pipeline *pipeline,
+                    struct err *e)
+{
+    auto_params struct params axes = {0};
+    auto_with(free_words) char **words = mem_array(grid->count + 1, sizeof *words);
+
+    if (grid->count == 0)
+        return 0;
+    for (uint32_t i = 0; i < grid->count; i++) {
+        auto_buf struct buf made = {0};
+        if (make_axis(grid->words[i], &made, e) < 0)
+            return -1;
+        words[i] = buf_take(&made);
+        params_add(&axes, words[i]);
     }
-    options->grid_words =
-        mem_resize(options->grid_words, options->grid_count + 1, sizeof *options->grid_words);
-    options->grid_words[options->grid_count] = mem_strdup(buf_text(&made));
-    params_add(&options->grid, options->grid_words[options->grid_count++]);
-}
-
-void job_options_take(struct job_options *options, int option, const char *value)
-{
-    if (option == JOB_GRID)
-        add_grid(options, value);
-    else if (option == JOB_ZIP)
-        options->is_zip = true;
-    else
-        options->values[option - JOB_NAME] = value;
-}
-
-bool job_options_name_steps(const struct job_options *options)
-{
-    return params_name_steps(&options->base) || params_name_steps(&options->grid);
+    json_put_key(out, "grid");
+    return params_put_json(&axes, pipeline, out, e);
 }
 
 /* --- numbers and times --- */
@@ -155,12 +190,21 @@ static int put_parameters_file(struct buf *out, const char *path, struct err *e)
     return 0;
 }
 
-static int put_list(struct buf *out, const char *key, const char *numbers, struct err *e)
+static int put_exclude(struct buf *out, const char *numbers, struct err *e)
 {
-    if (*numbers == 0 || strspn(numbers, "0123456789,") != strlen(numbers))
+    size_t len = 1;
+
+    for (const char *at = numbers; len > 0; at += len + 1) {
+        len = strspn(at, "0123456789");
+        if (len > 0 && at[len] == 0)
+            break;
+        if (at[len] != ',')
+            len = 0;
+    }
+    if (len == 0)
         return err_set(e, ERR_INVALID, "--exclude is a list of numbers such as 3,5, not \"%s\"",
                        numbers);
-    json_put_key(out, key);
+    json_put_key(out, "exclude");
     buf_printf(out, "[%s]", numbers);
     return 0;
 }
@@ -178,8 +222,15 @@ static int put_strategy(const struct job_options *options, struct buf *out, stru
 {
     const char *random = value_of(options, JOB_RANDOM), *seed = value_of(options, JOB_SEED);
 
+    bool has_grid = options->grid.count > 0 || value_of(options, JOB_PARAMETERS_FILE);
+
     if (random && options->is_zip)
         return err_set(e, ERR_INVALID, "--zip and --random exclude each other");
+    if ((random || options->is_zip) && !has_grid)
+        return err_set(e, ERR_INVALID, "%s goes with --grid or --parameters-file",
+                       random ? "--random" : "--zip");
+    if (seed && !random)
+        return err_set(e, ERR_INVALID, "--seed goes with --random");
     if (options->is_zip)
         json_put_member(out, "strategy", "zip");
     if (random)
@@ -200,11 +251,11 @@ static int put_parameters(const struct job_options *options, const struct pipeli
     buf_putc(out, '{');
     if (put_strategy(options, out, e) < 0 ||
         put_params(out, "base", &options->base, pipeline, e) < 0 ||
-        put_params(out, "grid", &options->grid, pipeline, e) < 0)
+        put_grid(out, &options->grid, pipeline, e) < 0)
         return -1;
     if ((sets && put_file(out, "sets", sets, e) < 0) ||
         (file && put_parameters_file(out, file, e) < 0) ||
-        (exclude && put_list(out, "exclude", exclude, e) < 0))
+        (exclude && put_exclude(out, exclude, e) < 0))
         return -1;
     buf_putc(out, '}');
     return 0;
@@ -225,6 +276,8 @@ static int put_schedule(const struct job_options *options, struct buf *out, stru
 {
     const char *catch_up = value_of(options, JOB_CATCH_UP), *jitter = value_of(options, JOB_JITTER);
 
+    if (value_of(options, JOB_AT) && value_of(options, JOB_CRON))
+        return err_set(e, ERR_INVALID, "--at and --cron exclude each other");
     buf_putc(out, '{');
     json_put_member(out, "at", value_of(options, JOB_AT));
     json_put_member(out, "cron", value_of(options, JOB_CRON));
@@ -309,21 +362,60 @@ static int put_policy(const struct job_options *options, struct buf *out, struct
 
 /* --- the whole --- */
 
-static bool has_any(const struct job_options *options, enum job_option first, enum job_option last)
+static bool is_among(const char *const *keys, const char *key)
 {
-    for (enum job_option i = first; i <= last; i++)
-        if (value_of(options, i))
+    for (; *keys; keys++)
+        if (strcmp(*keys, key) == 0)
             return true;
     return false;
 }
 
+/* Adds to the object in `out` the members of `old` that it does not have, but for those in
+ * `without`. */
+static int keep_others(struct buf *out, const struct json *doc, json_at old,
+                       const char *const *without, struct err *e)
+{
+    auto_json struct json made = {0};
+    auto_free char *text = mem_strndup(out->data, out->len);
+
+    if (json_parse(&made, str_of(text), JSON_STRICT, NULL, e) < 0)
+        return -1;
+    out->len--; /* the closing brace */
+    json_each (doc, old, key) {
+        auto_free char *name = json_strdup(doc, key);
+        if (name && json_get(&made, 0, name) == JSON_NONE && !is_among(without, name))
+            json_put_member_raw(out, name, json_raw(doc, json_value(key)));
+    }
+    buf_putc(out, '}');
+    return 0;
+}
+
+static int keep_schedule(const struct job_options *options, const struct json *job,
+                         struct buf *schedule, struct err *e)
+{
+    static const char *const shown[] = {"words", "next", NULL};
+    static const char *const times[] = {"words", "next", "at", "cron", NULL};
+    bool is_new = value_of(options, JOB_AT) || value_of(options, JOB_CRON);
+
+    return keep_others(schedule, job, json_get(job, 0, "schedule"), is_new ? times : shown, e);
+}
+
+static int keep_policy(const struct json *job, struct buf *policy, struct err *e)
+{
+    static const char *const none[] = {NULL};
+
+    return keep_others(policy, job, json_get(job, 0, "policy"), none, e);
+}
+
 int job_options_put(const struct job_options *options, const struct pipeline *pipeline,
-                    struct buf *body, struct err *e)
+                    const struct json *job, struct buf *body, struct err *e)
 {
     auto_buf struct buf parameters = {0}, schedule = {0}, policy = {0};
 
     if (put_parameters(options, pipeline, &parameters, e) < 0 ||
         put_schedule(options, &schedule, e) < 0 || put_policy(options, &policy, e) < 0)
+        return -1;
+    if (job && (keep_schedule(options, job, &schedule, e) < 0 || keep_policy(job, &policy, e) < 0))
         return -1;
     json_put_member(body, "name", value_of(options, JOB_NAME));
     if (parameters.len > 2)

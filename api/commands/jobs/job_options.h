@@ -79,7 +79,7 @@ enum job_option {
     "  --exclude N,M     sets that are left out, by the numbers that --preview shows\n"
 
 #define JOB_SCHEDULE_HELP                                                                          \
-    "  --at TIME         once, at 2026-12-01T06:00:00+01:00; default: now\n"                       \
+    "  --at TIME         once, at 2026-12-01T06:00:00+01:00; without it and --cron: now\n"         \
     "  --cron LINE       again and again: '0 2 * * MON-FRI', '@daily'\n"                           \
     "  --timezone ZONE   of the cron line: Europe/Berlin; default UTC\n"                           \
     "  --catch-up WHICH  times that were missed: none, latest (default), all or all:N\n"           \
@@ -97,10 +97,8 @@ enum job_option {
     "  --objective METRIC[:min]   what makes a set the best; default: the highest\n"
 
 struct job_options {
-    struct params base; /* -p */
-    struct params grid; /* with JSON behind the "=" */
-    char **grid_words;  /* owned; what `grid` borrows */
-    uint32_t grid_count;
+    struct params base;                            /* -p */
+    struct params grid;                            /* --grid, as they were written */
     const char *values[JOB_OPTION_END - JOB_NAME]; /* of the others, as they were given */
     bool is_zip;
 };
@@ -118,10 +116,14 @@ void job_options_take(struct job_options *options, int option, const char *value
 /* Does any of its parameters name a step? */
 bool job_options_name_steps(const struct job_options *options);
 
-/* Append the members `"parameters":..., "schedule":..., "policy":..., "name":...` of a body, as far
+/* Was any option given? */
+bool job_options_any(const struct job_options *options);
+
+/* Append the members `"name":..., "parameters":..., "schedule":..., "policy":...` of a body, as far
  * as options were given for them. ERR_INVALID: what is wrong with an option; errors of files that
- * are read. `pipeline` as in params_put_json. */
+ * are read. `pipeline` as in params_put_json. `job` is what is to be changed, as the API gives it,
+ * for what of its schedule and policy no option was given; NULL: there is none yet. */
 int job_options_put(const struct job_options *options, const struct pipeline *pipeline,
-                    struct buf *body, struct err *e);
+                    const struct json *job, struct buf *body, struct err *e);
 
 #endif

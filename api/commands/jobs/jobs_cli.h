@@ -93,6 +93,11 @@ void job_text_put_name(const struct json *doc, json_at column, struct buf *out);
 /* Any value, short; NULL: there is none. free() it. */
 char *job_text_value(const struct json *doc, json_at value);
 
+/* What its members `duration`, `status` and `cause` say: "1.5 s", "FAILURE (timeout)"; NULL:
+ * nothing. free() it. */
+char *job_text_duration(const struct json *doc, json_at run);
+char *job_text_status(const struct json *doc, json_at run);
+
 /* "2026-12-01 02:00" of a time in `schedule.next`, by the clock of the schedule's zone; NULL: there
  * is none. free() it. */
 char *job_text_next(const struct json *doc, json_at time);

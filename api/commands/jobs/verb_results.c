@@ -1,176 +1,240 @@
 #include "api/commands/jobs/jobs_cli.h"
 #include "api/commands/run_doc.h"
-#include "api/commands/run_pick.h"
 #include "api/commands/shown.h"
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char RESULTS_HELP[] =
+#define LIMIT_MOST 1000000
+
+static const char HELP[] =
     "usage: segue jobs results JOB [--fire N|all] [--sort KEY|-KEY] [--limit N] [--csv | --json]\n"
+    "                          " CLIENT_USAGE "\n"
     "\n"
     "Shows what the runs of a job reported (segue.log_metric) beside what they were given: best\n"
     "first, where the job has an objective.\n"
     "\n"
     "  --fire N          of that fire; all: of all. Default: the latest\n"
-    "  --sort KEY        by that column, ascending; -KEY: descending\n"
-    "  --limit N         at most so many rows\n"
+    "  --sort KEY        by that column, ascending; -KEY: descending; also number, duration\n"
+    "  --limit N         at most so many rows; default: 100, and with --csv all\n"
     "  --csv, --json     for programs\n" CLIENT_HELP;
-
-static const char COMPARE_HELP[] =
-    "usage: segue jobs compare RUN RUN [--json]\n"
-    "\n"
-    "Shows in what two runs differ: parameters, metrics, durations, outputs of cells.\n"
-    "\n"
-    "  --json            all of it, as JSON\n" CLIENT_HELP;
 
 enum results_option { OPTION_FIRE = 1, OPTION_SORT, OPTION_LIMIT, OPTION_CSV, OPTION_JSON };
 
 struct options {
     struct client_options client;
-    const char *job, *fire, *sort;
-    const char *format; /* NULL: for people */
-    uint32_t limit;
+    const char *fire, *sort; /* NULL: not said */
+    const char *format;      /* NULL: for people */
+    unsigned long limit;     /* 0: not said */
 };
 
-/* --- the table --- */
+/* --- columns --- */
 
-static char *value_text(const struct json *doc, json_at value)
-{
-    auto_buf struct buf out = {0};
-    double number;
+enum kind { COLUMN_SET, COLUMN_FIRE, COLUMN_VALUE, COLUMN_STATUS, COLUMN_TIME, COLUMN_RUN };
 
-    if (json_kind(doc, value) == JSON_ABSENT || json_kind(doc, value) == JSON_NULL)
-        return NULL;
-    if (json_kind(doc, value) == JSON_STRING)
-        return json_strdup(doc, value);
-    struct str raw = json_raw(doc, value);
-    if (json_kind(doc, value) == JSON_NUMBER && raw.len > 8 && json_double(doc, value, &number))
-        buf_printf(&out, "%.6g", number);
-    else
-        json_write(doc, value, JSON_COMPACT, 0, &out);
-    return buf_take(&out);
-}
-
-static char *duration_text(const struct json *doc, json_at row)
-{
-    auto_buf struct buf out = {0};
-    double seconds;
-
-    if (!json_double(doc, json_get(doc, row, "duration"), &seconds))
-        return NULL;
-    shown_put_duration(&out, (msec)(seconds * 1000));
-    char *text = buf_take(&out);
-    size_t blanks = strspn(text, " ");
-    memmove(text, text + blanks, strlen(text + blanks) + 1);
-    return text;
-}
-
-static char *state_text(const struct json *doc, json_at row)
-{
-    auto_free char *status = run_doc_text(doc, row, "status");
-    auto_free char *cause = run_doc_text(doc, row, "cause");
-
-    return cause && *cause ? mem_printf("%s (%s)", status, cause) : take_ptr(&status);
-}
-
-static char *run_text(const struct json *doc, json_at row)
-{
-    char *run = run_doc_text(doc, row, "run_uuid");
-
-    if (run && strlen(run) > RUN_SHORT)
-        run[RUN_SHORT] = 0;
-    return run;
-}
+struct column {
+    enum kind kind;
+    const char *group; /* of a value: "parameters", "metrics" or "reported" */
+    char *heading;     /* of a value: its key in the rows */
+    bool is_objective;
+    int least; /* characters that it may be cut to; 0: it is not cut */
+    int width; /* characters that it needs at least */
+};
 
 struct columns {
-    struct table_column *items;
-    char **headings;
-    uint32_t count;
+    struct column *items;
+    uint32_t count, capacity;
+    uint32_t left_out;
 };
-
-static void add_column(struct columns *columns, char *take_heading, int least)
-{
-    columns->items = mem_resize(columns->items, columns->count + 1, sizeof *columns->items);
-    columns->headings =
-        mem_resize(columns->headings, columns->count + 2, sizeof *columns->headings);
-    columns->headings[columns->count] = take_heading;
-    columns->headings[columns->count + 1] = NULL;
-    columns->items[columns->count++] = (struct table_column){take_heading, least};
-}
 
 static void columns_clear(struct columns *columns)
 {
+    for (uint32_t i = 0; i < columns->count; i++)
+        free(columns->items[i].heading);
     free(columns->items);
-    mem_free_texts(columns->headings);
 }
 
-static json_at columns_of(const struct json *doc, const char *group)
+static char *cell_text(const struct json *doc, json_at row, const struct column *column)
 {
-    return json_get(doc, json_get(doc, 0, "columns"), group);
+    switch (column->kind) {
+    case COLUMN_SET:
+        return mem_printf("%" PRId64, run_doc_int(doc, row, "number", 0));
+    case COLUMN_FIRE:
+        return mem_printf("%" PRId64, run_doc_int(doc, row, "fire", 0));
+    case COLUMN_VALUE:
+        return job_text_value(doc,
+                              json_get(doc, json_get(doc, row, column->group), column->heading));
+    case COLUMN_STATUS:
+        return job_text_status(doc, row);
+    case COLUMN_TIME:
+        return job_text_duration(doc, row);
+    case COLUMN_RUN:
+        return run_doc_short_id(doc, row, "run_uuid");
+    }
+    return NULL;
 }
 
-static const char *const GROUPS[] = {"parameters", "reported", "metrics"};
-#define GROUP_COUNT (sizeof GROUPS / sizeof *GROUPS)
-
-static void make_columns(const struct json *doc, struct columns *columns)
+static void measure(const struct json *doc, struct column *column)
 {
-    add_column(columns, mem_strdup("SET"), 0);
-    for (size_t i = 0; i < GROUP_COUNT; i++)
-        json_each (doc, columns_of(doc, GROUPS[i]), column)
-            add_column(columns, run_doc_text(doc, column, "key"), 8);
-    add_column(columns, mem_strdup("STATUS"), 0);
-    add_column(columns, mem_strdup("TIME"), 0);
-    add_column(columns, mem_strdup("RUN"), 0);
+    column->width = shown_width(column->heading);
+    json_each (doc, json_get(doc, 0, "rows"), row) {
+        auto_free char *text = cell_text(doc, row, column);
+        int width = shown_width(text ? text : "-") + (column->kind == COLUMN_SET);
+        column->width = width > column->width ? width : column->width;
+    }
+    if (column->least > 0 && column->width > column->least)
+        column->width = column->least;
 }
 
-static void add_row(struct table *table, const struct json *doc, json_at row, bool is_best)
+static struct column *add_column(struct columns *columns, enum kind kind, char *take_heading,
+                                 int least)
 {
-    table_add(table,
-              mem_printf("%s%" PRId64, is_best ? "*" : "", run_doc_int(doc, row, "number", 0)));
-    for (size_t i = 0; i < GROUP_COUNT; i++)
-        json_each (doc, columns_of(doc, GROUPS[i]), column) {
-            auto_free char *key = run_doc_text(doc, column, "key");
-            json_at values = json_get(doc, row, GROUPS[i]);
-            table_add(table, value_text(doc, json_get(doc, values, key ? key : "")));
-        }
-    table_add(table, state_text(doc, row));
-    table_add(table, duration_text(doc, row));
-    table_add(table, run_text(doc, row));
+    mem_grow(columns->items, columns->count, columns->capacity);
+    struct column *column = &columns->items[columns->count++];
+    *column = (struct column){.kind = kind, .heading = take_heading, .least = least};
+    return column;
 }
+
+/* The objective is what the table is about: it stands first among the metrics. */
+static void add_values(const struct json *doc, const char *group, bool is_objective,
+                       struct columns *columns)
+{
+    auto_free char *metric = run_doc_text(doc, json_get(doc, 0, "objective"), "metric");
+    bool is_metrics = strcmp(group, "metrics") == 0;
+
+    json_each (doc, json_get(doc, json_get(doc, 0, "columns"), group), item) {
+        auto_free char *key = run_doc_text(doc, item, "key");
+        bool is_it = is_metrics && metric && key && strcmp(metric, key) == 0;
+        if (!key || is_it != is_objective)
+            continue;
+        struct column *column = add_column(columns, COLUMN_VALUE, take_ptr(&key), 8);
+        column->group = group;
+        column->is_objective = is_it;
+    }
+}
+
+/* One that can be done without: the last one of the values, but for the objective. */
+static bool leave_one_out(struct columns *columns)
+{
+    for (uint32_t i = columns->count; i-- > 0;) {
+        const struct column *column = &columns->items[i];
+        if (column->kind != COLUMN_VALUE || column->is_objective)
+            continue;
+        free(column->heading);
+        memmove(&columns->items[i], &columns->items[i + 1],
+                (columns->count - i - 1) * sizeof *columns->items);
+        columns->count--;
+        columns->left_out++;
+        return true;
+    }
+    return false;
+}
+
+static int width_of(const struct columns *columns)
+{
+    int width = 0;
+
+    for (uint32_t i = 0; i < columns->count; i++)
+        width += columns->items[i].width + (i > 0 ? 2 : 0);
+    return width;
+}
+
+static void make_columns(const struct json *doc, int screen, struct columns *columns)
+{
+    add_column(columns, COLUMN_SET, mem_strdup("SET"), 0);
+    if (json_is(doc, json_get(doc, 0, "fire"), "all"))
+        add_column(columns, COLUMN_FIRE, mem_strdup("FIRE"), 0);
+    add_values(doc, "parameters", false, columns);
+    add_values(doc, "metrics", true, columns);
+    add_values(doc, "metrics", false, columns);
+    add_values(doc, "reported", false, columns);
+    add_column(columns, COLUMN_STATUS, mem_strdup("STATUS"), 7);
+    add_column(columns, COLUMN_TIME, mem_strdup("TIME"), 0);
+    add_column(columns, COLUMN_RUN, mem_strdup("RUN"), 0);
+    for (uint32_t i = 0; i < columns->count; i++)
+        measure(doc, &columns->items[i]);
+    while (screen > 0 && width_of(columns) > screen && leave_one_out(columns))
+        ;
+}
+
+/* --- the table --- */
 
 /* The first row is the best one when the rows are sorted by the objective, and it has that metric.
  */
-static bool has_best(const struct json *doc, const char *sort)
+static bool has_best(const struct json *doc, const struct columns *columns, const char *sort)
+{
+    json_at first = json_item(doc, json_get(doc, 0, "rows"), 0);
+
+    if (sort || !json_is(doc, json_get(doc, first, "status"), "SUCCESS"))
+        return false;
+    for (uint32_t i = 0; i < columns->count; i++)
+        if (columns->items[i].is_objective) {
+            json_at value =
+                json_get(doc, json_get(doc, first, "metrics"), columns->items[i].heading);
+            return json_kind(doc, value) == JSON_NUMBER;
+        }
+    return false;
+}
+
+static void add_row(struct table *table, const struct json *doc, json_at row,
+                    const struct columns *columns, bool is_best)
+{
+    for (uint32_t i = 0; i < columns->count; i++) {
+        char *text = cell_text(doc, row, &columns->items[i]);
+        if (is_best && columns->items[i].kind == COLUMN_SET) {
+            char *marked = mem_printf("%s*", text);
+            free(text);
+            text = marked;
+        }
+        table_add(table, text);
+    }
+}
+
+static void print_notes(const struct json *doc, const struct columns *columns, bool is_best)
 {
     json_at objective = json_get(doc, 0, "objective");
-    json_at first = json_item(doc, json_get(doc, 0, "rows"), 0);
     auto_free char *metric = run_doc_text(doc, objective, "metric");
-    auto_free char *key = run_doc_text(doc, objective, "key");
-
-    if (!metric || sort || !json_is(doc, json_get(doc, first, "status"), "SUCCESS"))
-        return false;
-    json_at value = json_get(doc, json_get(doc, first, "metrics"), key ? key : metric);
-    return json_kind(doc, value) == JSON_NUMBER;
-}
-
-static void print_table(const struct json *doc, const char *sort)
-{
-    __attribute__((cleanup(columns_clear))) struct columns columns = {0};
+    bool is_least = json_is(doc, json_get(doc, objective, "goal"), "min");
+    int64_t total = run_doc_int(doc, 0, "total", 0);
+    uint32_t shown = json_count(doc, json_get(doc, 0, "rows"));
     auto_buf struct buf out = {0};
-    bool is_best = has_best(doc, sort);
 
-    make_columns(doc, &columns);
-    auto_table struct table *table = table_new(columns.items, columns.count);
-    json_each (doc, json_get(doc, 0, "rows"), row) {
-        add_row(table, doc, row, is_best);
-        is_best = false;
+    if (is_best) {
+        buf_printf(&out, "* the best: the %s ", is_least ? "lowest" : "highest");
+        shown_put(&out, metric);
+        buf_putc(&out, '\n');
     }
-    table_put(table, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
+    if (columns->left_out > 0)
+        buf_printf(&out, "(%" PRIu32 " more columns than fit here: --csv has them)\n",
+                   columns->left_out);
+    if (total > shown)
+        buf_printf(&out, "(%" PRIu32 " of %" PRId64 " rows: --limit or --csv gives more)\n", shown,
+                   total);
+    fputs(buf_text(&out), stdout);
 }
+
+static void print_results(const struct json *doc, const char *sort)
+{
+    auto_with(columns_clear) struct columns columns = {0};
+
+    make_columns(doc, table_screen_width(), &columns);
+    auto_free struct table_column *shown = mem_array(columns.count, sizeof *shown);
+    for (uint32_t i = 0; i < columns.count; i++)
+        shown[i] = (struct table_column){columns.items[i].heading, columns.items[i].least};
+    auto_table struct table *table = table_new(shown, columns.count);
+    bool is_best = has_best(doc, &columns, sort), is_first = true;
+    json_each (doc, json_get(doc, 0, "rows"), row) {
+        add_row(table, doc, row, &columns, is_best && is_first);
+        is_first = false;
+    }
+    table_print(table);
+    print_notes(doc, &columns, is_best);
+}
+
+/* --- asking --- */
 
 static int ask(const struct client *client, const struct options *options, const char *uuid,
                struct http_answer *answer, struct err *e)
@@ -184,52 +248,72 @@ static int ask(const struct client *client, const struct options *options, const
         http_put_escaped(&rest, str_of(options->sort));
     }
     if (options->limit > 0)
-        buf_printf(&rest, "&limit=%u", options->limit);
+        buf_printf(&rest, "&limit=%lu", options->limit);
     if (options->format)
         buf_printf(&rest, "&format=%s", options->format);
     return job_ask(client, "GET", uuid, buf_text(&rest), (struct str){0}, answer, NULL, e);
 }
 
-static void print_more(const struct json *doc)
-{
-    int64_t total = run_doc_int(doc, 0, "total", 0);
-    uint32_t shown = json_count(doc, json_get(doc, 0, "rows"));
-
-    if (total > shown)
-        printf("(%u of %" PRId64 " rows: --limit and --csv give more)\n", shown, total);
-}
-
-static int print_results(const struct client *client, const struct options *options,
-                         const char *uuid, struct err *e)
+static int show(const struct client *client, const struct options *options, const char *uuid,
+                struct err *e)
 {
     auto_http_answer struct http_answer answer = {0};
     auto_json struct json doc = {0};
 
     if (ask(client, options, uuid, &answer, e) < 0)
         return -1;
-    if (options->format) {
-        fwrite(answer.body.data, 1, answer.body.len, stdout);
-        if (strcmp(options->format, "json") == 0)
-            putchar('\n');
+    if (options->format && strcmp(options->format, "csv") == 0) {
+        fwrite(buf_text(&answer.body), 1, answer.body.len, stdout);
         return 0;
     }
     if (client_read(&answer, &doc, e) < 0)
         return -1;
-    print_table(&doc, options->sort);
-    print_more(&doc);
+    if (options->format)
+        run_doc_print_line(&doc, 0);
+    else
+        print_results(&doc, options->sort);
     return 0;
 }
 
 int jobs_print_results(const struct client *client, const char *job_uuid, const char *fire,
-                       const char *sort, uint32_t limit, struct err *e)
+                       struct err *e)
 {
-    const struct options options = {.fire = fire, .sort = sort, .limit = limit};
+    const struct options options = {.fire = fire};
 
-    return print_results(client, &options, job_uuid, e);
+    return show(client, &options, job_uuid, e);
 }
 
-static int take_option(struct options *options, int option, const char *value)
+/* --- options --- */
+
+static int usage_error(const char *text)
 {
+    fprintf(stderr, "segue jobs results: %s\n", text);
+    return -1;
+}
+
+static int take_format(struct options *options, const char *format)
+{
+    if (options->format && strcmp(options->format, format) != 0)
+        return usage_error("--csv and --json exclude each other");
+    options->format = format;
+    return 0;
+}
+
+static int take_limit(struct options *options, const char *value)
+{
+    char *end;
+
+    options->limit = strtoul(value, &end, 10);
+    if (!isdigit((unsigned char)*value) || *end || options->limit < 1 ||
+        options->limit > LIMIT_MOST)
+        return usage_error("--limit is a number from 1 to 1000000");
+    return 0;
+}
+
+static int take_option(void *user, int option, const char *value)
+{
+    struct options *options = user;
+
     switch (option) {
     case OPTION_FIRE:
         options->fire = value;
@@ -238,21 +322,18 @@ static int take_option(struct options *options, int option, const char *value)
         options->sort = value;
         return 0;
     case OPTION_LIMIT:
-        options->limit = (uint32_t)strtoul(value, NULL, 10);
-        return options->limit > 0 ? 0 : -1;
+        return take_limit(options, value);
     case OPTION_CSV:
-        options->format = "csv";
-        return 0;
+        return take_format(options, "csv");
     case OPTION_JSON:
-        options->format = "json";
-        return 0;
+        return take_format(options, "json");
     default:
-        return client_take_option(&options->client, option, value) ? 0 : -1;
+        client_take_option(&options->client, option, value);
+        return 0;
     }
 }
 
-/* 1: go on, 0: help was given, -1: wrong usage. */
-static int parse_options(struct options *options, int argc, char **argv)
+int verb_results(int argc, char **argv)
 {
     static const struct option table[] = {
         CLIENT_OPTIONS,
@@ -264,128 +345,19 @@ static int parse_options(struct options *options, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    int option;
-
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(RESULTS_HELP, stdout);
-            return 0;
-        }
-        if (take_option(options, option, optarg) < 0) {
-            fputs("(segue jobs results --help tells more)\n", stderr);
-            return -1;
-        }
-    }
-    if (optind + 1 == argc) {
-        options->job = argv[optind];
-        return 1;
-    }
-    fprintf(stderr, "segue jobs results: %s\n", optind == argc ? "which job?" : "one at a time");
-    return -1;
-}
-
-int verb_results(int argc, char **argv)
-{
+    static const struct jobs_args args = {"jobs results", HELP, "h", table,
+                                          take_option,    1,    1,   "job"};
     auto_client struct client *client = NULL;
     struct options options = {0};
     struct err e;
-    int parsed = parse_options(&options, argc, argv);
+    int parsed = jobs_args_parse(&args, &options, argc, argv);
 
     if (parsed <= 0)
         return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
     if (client_new(&client, &options.client, &e) < 0)
         return client_fail("jobs results", NULL, NULL, &e);
-    auto_free char *uuid = job_pick(client, options.job, &e);
-    if (!uuid || print_results(client, &options, uuid, &e) < 0)
+    auto_free char *uuid = job_pick(client, argv[optind], &e);
+    if (!uuid || show(client, &options, uuid, &e) < 0)
         return client_fail("jobs results", NULL, NULL, &e);
-    return EXIT_DONE;
-}
-
-/* --- two runs --- */
-
-static void print_differing(const struct json *doc, const char *group)
-{
-    static const struct table_column columns[] = {{"", 10}, {"A", 10}, {"B", 10}, {"B - A", 0}};
-    auto_table struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    auto_buf struct buf out = {0};
-
-    if (json_count(doc, json_get(doc, 0, group)) == 0)
-        return;
-    json_each (doc, json_get(doc, 0, group), item) {
-        auto_free char *title = run_doc_text(doc, item, "title");
-        auto_free char *name = run_doc_text(doc, item, "name");
-        table_add(table, mem_printf("%s%s%s", title ? title : "", title ? ":" : "", name));
-        table_add(table, value_text(doc, json_get(doc, item, "a")));
-        table_add(table, value_text(doc, json_get(doc, item, "b")));
-        table_add(table, value_text(doc, json_get(doc, item, "delta")));
-    }
-    printf("%s\n", group);
-    table_put(table, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
-    putchar('\n');
-}
-
-static void print_steps(const struct json *doc)
-{
-    static const struct table_column columns[] = {{"STEP", 10}, {"A", 0}, {"", 0},
-                                                  {"B", 0},     {"", 0},  {"CELLS CHANGED", 0}};
-    auto_table struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    auto_buf struct buf out = {0};
-
-    json_each (doc, json_get(doc, 0, "steps"), step) {
-        table_add(table, run_doc_label(doc, step));
-        for (const char *side = "a"; side; side = *side == 'a' ? "b" : NULL) {
-            json_at run = json_get(doc, step, side);
-            table_add(table, run_doc_text(doc, run, "status"));
-            table_add(table, duration_text(doc, run));
-        }
-        table_add(table,
-                  mem_printf("%" PRId64 " of %" PRId64, run_doc_int(doc, step, "cells_changed", 0),
-                             run_doc_int(doc, step, "cells_total", 0)));
-    }
-    table_put(table, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
-}
-
-static int compare(const struct client *client, char *const *words, bool is_json, struct err *e)
-{
-    auto_http_answer struct http_answer answer = {0};
-    auto_json struct json doc = {0};
-    auto_free char *a = run_pick(client, words[0], e);
-    auto_free char *b = a ? run_pick(client, words[1], e) : NULL;
-
-    if (!b)
-        return -1;
-    auto_free char *path = mem_printf("/api/v1/runs/%s/compare?to=%s", a, b);
-    struct client_request request = {.path = path};
-    if (client_ask(client, &request, &answer, NULL, e) < 0)
-        return -1;
-    if (is_json) {
-        puts(buf_text(&answer.body));
-        return 0;
-    }
-    if (client_read(&answer, &doc, e) < 0)
-        return -1;
-    print_differing(&doc, "parameters");
-    print_differing(&doc, "metrics");
-    print_steps(&doc);
-    return 0;
-}
-
-int verb_compare(int argc, char **argv)
-{
-    static const struct run_command command = {"jobs compare", COMPARE_HELP, RUN_FLAG_JSON, 2, 2,
-                                               "run"};
-    auto_client struct client *client = NULL;
-    struct run_options options = {0};
-    struct err e;
-    int parsed = run_options_parse(&options, &command, argc, argv);
-
-    if (parsed <= 0)
-        return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
-    if (client_new(&client, &options.client, &e) < 0 ||
-        compare(client, options.words, options.flags & RUN_FLAG_JSON, &e) < 0)
-        return client_fail("jobs compare", NULL, NULL, &e);
     return EXIT_DONE;
 }

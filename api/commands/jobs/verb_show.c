@@ -1,17 +1,18 @@
 #include "api/commands/jobs/jobs_cli.h"
 #include "api/commands/run_doc.h"
-#include "api/commands/shown.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-static const char LIST_HELP[] = "usage: segue jobs [list] [--json] " CLIENT_USAGE "\n"
-                                "\n"
-                                "Lists the jobs of the service, newest first.\n"
-                                "\n"
-                                "  --json            one job a line, as JSON\n" CLIENT_HELP;
+static const char LIST_HELP[] =
+    "usage: segue jobs [list] [--project PROJECT] [--json] " CLIENT_USAGE "\n"
+    "\n"
+    "Lists the jobs of the service, newest first.\n"
+    "\n"
+    "  --project PROJECT only those of this project, named by its path below the service's\n"
+    "                    projects directory\n"
+    "  --json            one job a line, as JSON\n" CLIENT_HELP;
 
 static const char SHOW_HELP[] = "usage: segue jobs show JOB [--json] " CLIENT_USAGE "\n"
                                 "\n"
@@ -19,257 +20,171 @@ static const char SHOW_HELP[] = "usage: segue jobs show JOB [--json] " CLIENT_US
                                 "\n"
                                 "  --json            the job as JSON\n" CLIENT_HELP;
 
-static const char FIRES_HELP[] = "usage: segue jobs fires JOB [--json] " CLIENT_USAGE "\n"
-                                 "\n"
-                                 "Lists the times that a job was due or triggered, newest first.\n"
-                                 "\n"
-                                 "  --json            one a line, as JSON\n" CLIENT_HELP;
+static const char FIRES_HELP[] =
+    "usage: segue jobs fires JOB [--json] " CLIENT_USAGE "\n"
+    "\n"
+    "Lists the times that a job was due or triggered, newest first: the last hundred.\n"
+    "\n"
+    "  --json            one a line, as JSON\n" CLIENT_HELP;
 
-/* --- for all --- */
-
-static void put_axis_name(const struct json *doc, json_at axis, struct buf *out)
+static char *counts_of(const struct json *doc, json_at fire)
 {
-    auto_free char *title = run_doc_text(doc, axis, "title");
-    auto_free char *name = run_doc_text(doc, axis, "name");
-
-    if (title && *title)
-        buf_printf(out, "%s:", title);
-    buf_puts(out, name ? name : "?");
-}
-
-void jobs_put_sets(const struct json *doc, json_at axes, int64_t count, struct buf *out)
-{
-    const char *between = ": ";
-
-    buf_printf(out, "%" PRId64 " set%s", count, count == 1 ? "" : "s");
-    json_each (doc, axes, axis) {
-        buf_puts(out, between);
-        put_axis_name(doc, axis, out);
-        between = " x ";
-    }
-}
-
-/* "7 of 24, 1 failed" */
-static char *progress_of(const struct json *doc, json_at fire)
-{
-    json_at counts = json_get(doc, fire, "counts");
-    int64_t total = run_doc_int(doc, fire, "set_count", 0);
-    int64_t good = run_doc_int(doc, counts, "SUCCESS", 0);
-    int64_t bad = run_doc_int(doc, counts, "FAILURE", 0);
     auto_buf struct buf out = {0};
 
     if (json_kind(doc, fire) != JSON_OBJECT)
         return NULL;
-    buf_printf(&out, "%" PRId64 " of %" PRId64, good, total);
-    if (bad > 0)
-        buf_printf(&out, ", %" PRId64 " failed", bad);
+    job_text_put_counts(doc, fire, &out);
     return buf_take(&out);
-}
-
-/* "2026-12-01 06:00", local; the seconds and the offset are for programs. */
-static char *short_time(char *take_text)
-{
-    if (take_text && strlen(take_text) > 16) {
-        take_text[10] = ' ';
-        take_text[16] = 0;
-    }
-    return take_text;
-}
-
-static char *next_of(const struct json *doc, json_at job)
-{
-    json_at next = json_item(doc, json_get(doc, json_get(doc, job, "schedule"), "next"), 0);
-
-    return short_time(run_doc_text(doc, next, "local"));
-}
-
-static char *short_uuid(const struct json *doc, json_at job)
-{
-    char *uuid = run_doc_text(doc, job, "uuid");
-
-    if (uuid && strlen(uuid) > RUN_SHORT)
-        uuid[RUN_SHORT] = 0;
-    return uuid;
-}
-
-static void print_lines(const struct json *doc, json_at items)
-{
-    json_each (doc, items, item) {
-        auto_buf struct buf line = {0};
-        json_write(doc, item, JSON_COMPACT, 0, &line);
-        puts(buf_text(&line));
-    }
-}
-
-static void print_table(const struct table *table)
-{
-    auto_buf struct buf out = {0};
-
-    table_put(table, table_screen_width(), &out);
-    fwrite(out.data, 1, out.len, stdout);
 }
 
 /* --- the list --- */
 
-static void add_job(struct table *table, const struct json *doc, json_at job)
-{
-    json_at fire = json_get(doc, job, "latest_fire");
+struct list_options {
+    struct client_options client;
+    const char *project;
+    bool is_json;
+};
 
-    table_add(table, short_uuid(doc, job));
-    table_add(table, run_doc_text(doc, job, "name"));
-    table_add(table, run_doc_text(doc, job, "status"));
-    table_add(table, run_doc_text(doc, json_get(doc, job, "schedule"), "words"));
-    table_add(table, next_of(doc, job));
-    table_add(table, progress_of(doc, fire));
+enum list_option { OPTION_PROJECT = 1, OPTION_JSON };
+
+static int take_list_option(void *user, int option, const char *value)
+{
+    struct list_options *options = user;
+
+    if (option == OPTION_PROJECT)
+        options->project = value;
+    else if (option == OPTION_JSON)
+        options->is_json = true;
+    else
+        client_take_option(&options->client, option, value);
+    return 0;
 }
 
-static int list(const struct client *client, bool is_json, struct err *e)
+static void add_job(struct table *table, const struct json *doc, json_at job)
 {
-    static const struct table_column columns[] = {
-        {"JOB", 0}, {"NAME", 8}, {"STATUS", 0}, {"RUNS", 12}, {"NEXT", 0}, {"SETS DONE", 0},
-    };
-    auto_table struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    auto_free char *path = mem_strdup("/api/v1/jobs?limit=200");
+    json_at schedule = json_get(doc, job, "schedule");
 
-    while (path) {
+    table_add(table, run_doc_short_id(doc, job, "uuid"));
+    table_add(table, run_doc_text(doc, job, "name"));
+    table_add(table, run_doc_text(doc, job, "status"));
+    table_add(table, counts_of(doc, json_get(doc, job, "latest_fire")));
+    table_add(table, run_doc_text(doc, schedule, "words"));
+    table_add(table, job_text_next(doc, json_item(doc, json_get(doc, schedule, "next"), 0)));
+}
+
+static char *path_of_page(const struct list_options *options, const char *cursor)
+{
+    struct buf path = {0};
+
+    buf_puts(&path, "/api/v1/jobs?limit=200");
+    if (options->project) {
+        buf_puts(&path, "&project=");
+        http_put_escaped(&path, str_of(options->project));
+    }
+    if (cursor) {
+        buf_puts(&path, "&cursor=");
+        http_put_escaped(&path, str_of(cursor));
+    }
+    return buf_take(&path);
+}
+
+static int list_all(const struct client *client, const struct list_options *options,
+                    struct table *table, struct err *e)
+{
+    auto_free char *cursor = NULL;
+
+    do {
         auto_json struct json doc = {0};
+        auto_free char *path = path_of_page(options, cursor);
         if (client_get(client, path, &doc, e) < 0)
             return -1;
         json_at jobs = json_get(&doc, 0, "jobs");
-        if (is_json)
-            print_lines(&doc, jobs);
+        if (options->is_json)
+            run_doc_print_lines(&doc, jobs);
         json_each (&doc, jobs, job)
             add_job(table, &doc, job);
-        auto_free char *next = run_doc_text(&doc, 0, "next_cursor");
-        free(take_ptr(&path));
-        if (next)
-            path = mem_printf("/api/v1/jobs?limit=200&cursor=%s", next);
-    }
-    if (!is_json)
-        print_table(table);
+        free(cursor);
+        cursor = run_doc_text(&doc, 0, "next_cursor");
+    } while (cursor);
     return 0;
+}
+
+static int list(const struct list_options *options)
+{
+    static const struct table_column columns[] = {
+        {"JOB", 0}, {"NAME", 8}, {"STATUS", 0}, {"SETS DONE", 7}, {"RUNS", 12}, {"NEXT", 0},
+    };
+    auto_table struct table *table = table_new(columns, sizeof columns / sizeof *columns);
+    auto_client struct client *client = NULL;
+    struct err e;
+
+    if (client_new(&client, &options->client, &e) < 0 || list_all(client, options, table, &e) < 0)
+        return client_fail("jobs", NULL, NULL, &e);
+    if (!options->is_json)
+        table_print(table);
+    return EXIT_DONE;
 }
 
 int verb_list(int argc, char **argv)
 {
-    static const struct run_command command = {"jobs list", LIST_HELP, RUN_FLAG_JSON, 0, 0, "job"};
-    auto_client struct client *client = NULL;
-    struct run_options options = {0};
-    struct err e;
-    int parsed = run_options_parse(&options, &command, argc, argv);
+    static const struct option table[] = {
+        CLIENT_OPTIONS,
+        {"project", required_argument, NULL, OPTION_PROJECT},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    static const struct jobs_args args = {"jobs list",      LIST_HELP, "h", table,
+                                          take_list_option, 0,         0,   "job"};
+    struct list_options options = {0};
+    int parsed = jobs_args_parse(&args, &options, argc, argv);
 
-    if (parsed <= 0)
-        return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
-    if (client_new(&client, &options.client, &e) < 0 ||
-        list(client, options.flags & RUN_FLAG_JSON, &e) < 0)
-        return client_fail("jobs", NULL, NULL, &e);
-    return EXIT_DONE;
+    return parsed < 0 ? EXIT_INPUT : parsed == 0 ? EXIT_DONE : list(&options);
 }
 
 /* --- one job --- */
 
-static void put_line(struct buf *out, const char *label, const char *text)
+/* What is asked of one job, shown as `print` does, or as JSON lines. */
+typedef int show_fn(const struct client *client, const char *uuid, bool is_json, struct err *e);
+
+static int show_one(const struct run_command *command, show_fn *show, int argc, char **argv)
 {
-    if (!text || !*text)
-        return;
-    buf_printf(out, "%-12s", label);
-    shown_put(out, text);
-    buf_putc(out, '\n');
+    auto_client struct client *client = NULL;
+    struct run_options options = {0};
+    struct err e;
+    int parsed = run_options_parse(&options, command, argc, argv);
+
+    if (parsed <= 0)
+        return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
+    if (client_new(&client, &options.client, &e) < 0)
+        return client_fail(command->name, NULL, NULL, &e);
+    auto_free char *uuid = job_pick(client, options.words[0], &e);
+    if (!uuid || show(client, uuid, options.flags & RUN_FLAG_JSON, &e) < 0)
+        return client_fail(command->name, NULL, NULL, &e);
+    return EXIT_DONE;
 }
 
-static void put_policy(struct buf *out, const struct json *doc, json_at policy)
+static int show_job(const struct client *client, const char *uuid, bool is_json, struct err *e)
 {
-    auto_buf struct buf text = {0};
-
-    json_write(doc, policy, JSON_COMPACT, 0, &text);
-    if (text.len > 2)
-        put_line(out, "policy", buf_text(&text));
-}
-
-static void put_retention(struct buf *out, const struct json *doc, json_at retention)
-{
-    int64_t runs = run_doc_int(doc, retention, "runs", 0);
-    auto_free char *text = mem_printf("%" PRId64 " older run%s will be deleted after the next fire",
-                                      runs, runs == 1 ? "" : "s");
-
-    if (runs > 0)
-        put_line(out, "retention", text);
-}
-
-static void put_fire(struct buf *out, const struct json *doc, json_at fire)
-{
-    auto_free char *status = run_doc_text(doc, fire, "status");
-    auto_free char *progress = progress_of(doc, fire);
-
-    if (!status)
-        return;
-    auto_free char *text = mem_printf("number %" PRId64 ", %s, %s",
-                                      run_doc_int(doc, fire, "number", 0), status, progress);
-    put_line(out, "latest", text);
-}
-
-void jobs_print_job(const struct json *doc, json_at job)
-{
-    static const struct {
-        const char *label, *key;
-    } texts[] = {
-        {"job", "uuid"},
-        {"name", "name"},
-        {"status", "status"},
-        {"project", "project"},
-        {"pipeline", "pipeline_path"},
-    };
-    json_at schedule = json_get(doc, job, "schedule");
-    auto_free char *words = run_doc_text(doc, schedule, "words");
-    auto_free char *next = next_of(doc, job);
-    auto_buf struct buf out = {0}, sets = {0};
-
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        auto_free char *text = run_doc_text(doc, job, texts[i].key);
-        put_line(&out, texts[i].label, text);
-    }
-    jobs_put_sets(doc, json_get(doc, job, "axes"), run_doc_int(doc, job, "set_count", 0), &sets);
-    put_line(&out, "sets", buf_text(&sets));
-    put_line(&out, "runs", words);
-    put_line(&out, "next", next);
-    put_policy(&out, doc, json_get(doc, job, "policy"));
-    put_fire(&out, doc, json_get(doc, job, "latest_fire"));
-    put_retention(&out, doc, json_get(doc, job, "retention"));
-    fwrite(out.data, 1, out.len, stdout);
-}
-
-static int show(const struct client *client, const char *word, bool is_json, struct err *e)
-{
-    auto_http_answer struct http_answer answer = {0};
     auto_json struct json doc = {0};
-    auto_free char *uuid = job_pick(client, word, e);
+    auto_buf struct buf out = {0};
 
-    if (!uuid || job_ask(client, "GET", uuid, "", (struct str){0}, &answer, NULL, e) < 0)
+    if (job_get(client, uuid, "", &doc, e) < 0)
         return -1;
     if (is_json) {
-        puts(buf_text(&answer.body));
+        run_doc_print_line(&doc, 0);
         return 0;
     }
-    if (client_read(&answer, &doc, e) < 0)
-        return -1;
-    jobs_print_job(&doc, 0);
+    job_text_put(&doc, 0, &out);
+    fwrite(out.data, 1, out.len, stdout);
     return 0;
 }
 
 int verb_show(int argc, char **argv)
 {
     static const struct run_command command = {"jobs show", SHOW_HELP, RUN_FLAG_JSON, 1, 1, "job"};
-    auto_client struct client *client = NULL;
-    struct run_options options = {0};
-    struct err e;
-    int parsed = run_options_parse(&options, &command, argc, argv);
 
-    if (parsed <= 0)
-        return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
-    if (client_new(&client, &options.client, &e) < 0 ||
-        show(client, options.words[0], options.flags & RUN_FLAG_JSON, &e) < 0)
-        return client_fail("jobs show", NULL, NULL, &e);
-    return EXIT_DONE;
+    return show_one(&command, show_job, argc, argv);
 }
 
 /* --- its fires --- */
@@ -279,34 +194,29 @@ static void add_fire(struct table *table, const struct json *doc, json_at fire)
     table_add(table, mem_printf("%" PRId64, run_doc_int(doc, fire, "number", 0)));
     table_add(table, run_doc_text(doc, fire, "kind"));
     table_add(table, run_doc_text(doc, fire, "status"));
-    table_add(table, short_time(run_doc_text(doc, fire, "due_time")));
-    table_add(table, short_time(run_doc_text(doc, fire, "finished_time")));
-    table_add(table, progress_of(doc, fire));
+    table_add(table, run_doc_time(doc, fire, "due_time"));
+    table_add(table, run_doc_time(doc, fire, "finished_time"));
+    table_add(table, counts_of(doc, fire));
 }
 
-static int fires(const struct client *client, const char *word, bool is_json, struct err *e)
+static int show_fires(const struct client *client, const char *uuid, bool is_json, struct err *e)
 {
     static const struct table_column columns[] = {
-        {"FIRE", 0},      {"KIND", 0},        {"STATUS", 0},
-        {"DUE (UTC)", 0}, {"ENDED (UTC)", 0}, {"SETS DONE", 0},
+        {"FIRE", 0}, {"KIND", 0}, {"STATUS", 0}, {"DUE", 0}, {"ENDED", 0}, {"SETS DONE", 7},
     };
     auto_table struct table *table = table_new(columns, sizeof columns / sizeof *columns);
-    auto_http_answer struct http_answer answer = {0};
     auto_json struct json doc = {0};
-    auto_free char *uuid = job_pick(client, word, e);
 
-    if (!uuid ||
-        job_ask(client, "GET", uuid, "/fires?limit=100", (struct str){0}, &answer, NULL, e) < 0 ||
-        client_read(&answer, &doc, e) < 0)
+    if (job_get(client, uuid, "/fires?limit=100", &doc, e) < 0)
         return -1;
-    json_at items = json_get(&doc, 0, "fires");
+    json_at fires = json_get(&doc, 0, "fires");
     if (is_json) {
-        print_lines(&doc, items);
+        run_doc_print_lines(&doc, fires);
         return 0;
     }
-    json_each (&doc, items, fire)
+    json_each (&doc, fires, fire)
         add_fire(table, &doc, fire);
-    print_table(table);
+    table_print(table);
     return 0;
 }
 
@@ -314,15 +224,6 @@ int verb_fires(int argc, char **argv)
 {
     static const struct run_command command = {"jobs fires", FIRES_HELP, RUN_FLAG_JSON, 1, 1,
                                                "job"};
-    auto_client struct client *client = NULL;
-    struct run_options options = {0};
-    struct err e;
-    int parsed = run_options_parse(&options, &command, argc, argv);
 
-    if (parsed <= 0)
-        return parsed < 0 ? EXIT_INPUT : EXIT_DONE;
-    if (client_new(&client, &options.client, &e) < 0 ||
-        fires(client, options.words[0], options.flags & RUN_FLAG_JSON, &e) < 0)
-        return client_fail("jobs fires", NULL, NULL, &e);
-    return EXIT_DONE;
+    return show_one(&command, show_fires, argc, argv);
 }
