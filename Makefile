@@ -43,7 +43,7 @@ LIBS := -lzmq -lwslay -lcurl -lmicrohttpd -lsqlite3 -lglib-2.0 -lcrypto -lm
 MAINS   := api/main.c
 FOLDERS := base \
            kernel-gateway/launch kernel-gateway kernel-gateway/keeper kernel-gateway/clients kernel-gateway/interactive \
-           runner runner/schedule runner/plan runner/notebook runner/step runner/run runner/store runner/engine \
+           runner runner/schedule runner/snapshots runner/plan runner/sets runner/notebook runner/step runner/run runner/store runner/notices runner/engine \
            runner/jobs \
            api/server api/jupyter api/service api/commands api/commands/jobs api
 SOURCES := $(filter-out $(MAINS),$(sort $(wildcard $(FOLDERS:%=%/*.c))))

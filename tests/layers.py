@@ -1,7 +1,8 @@
 """Checks that #includes respect the architecture:   python3 tests/layers.py [ROOT]
 
 - arrows point downwards: api > runner > kernel-gateway > base, within runner
-  jobs > engine > store > run > step > notebook > plan > schedule, within api commands > service > jupyter > server,
+  jobs > engine > notices > store > run > step > notebook > sets > plan > snapshots > schedule,
+  within api commands > service > jupyter > server,
   within kernel-gateway interactive > clients > keeper > (messages) > launch;
 - no circle, neither among headers nor among modules (a module is a .c with its .h);
 - a C library with a place of its own is included nowhere else.
@@ -17,8 +18,10 @@ from pathlib import Path
 LAYERS = ["base",
           "kernel-gateway/launch", "kernel-gateway", "kernel-gateway/keeper", "kernel-gateway/clients",
           "kernel-gateway/interactive",
-          "runner", "runner/schedule", "runner/plan", "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/engine",
-          "runner/jobs", "api/server", "api/jupyter", "api/service", "api/commands", "api/commands/jobs", "api"]
+          "runner", "runner/schedule", "runner/snapshots", "runner/plan", "runner/sets",
+          "runner/notebook", "runner/step", "runner/run", "runner/store", "runner/notices",
+          "runner/engine", "runner/jobs",
+          "api/server", "api/jupyter", "api/service", "api/commands", "api/commands/jobs", "api"]
 
 # Header of a library -> the only files that may include it.
 PLACES = {

@@ -294,7 +294,7 @@ int client_ask(const struct client *client, const struct client_request *request
         .url = url,
         .headers = headers.lines,
         .body = request->body,
-        .timeout_ms = ANSWER_MS,
+        .timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : ANSWER_MS,
         .is_direct = client->is_here,
         .answer_cap = ANSWER_CAP,
     };
@@ -327,6 +327,34 @@ int client_get(const struct client *client, const char *path, struct json *ret_d
     if (client_ask(client, &(struct client_request){.path = path}, &answer, NULL, e) < 0)
         return -1;
     return client_read(&answer, ret_doc, e);
+}
+
+/* NULL: the page was the last. */
+static char *next_page(const char *path, const struct json *doc)
+{
+    auto_free char *cursor = json_strdup(doc, json_get(doc, 0, "next_cursor"));
+    struct buf next = {0};
+
+    if (!cursor)
+        return NULL;
+    buf_printf(&next, "%s&cursor=", path);
+    http_put_escaped(&next, str_of(cursor));
+    return buf_take(&next);
+}
+
+int client_each_page(const struct client *client, const char *path, client_page_fn *page,
+                     void *user, struct err *e)
+{
+    auto_free char *next = mem_strdup(path);
+
+    while (next) {
+        auto_json struct json doc = {0};
+        if (client_get(client, next, &doc, e) < 0 || page(user, &doc, e) < 0)
+            return -1;
+        free(next);
+        next = next_page(path, &doc);
+    }
+    return 0;
 }
 
 struct http_stream *client_stream(const struct client *client, struct loop *loop, const char *path,

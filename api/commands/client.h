@@ -57,6 +57,7 @@ struct client_request {
     struct str body;    /* JSON; none: no body */
     const char *key;    /* Idempotency-Key: it is asked again while the connection fails; or NULL */
     const char *range;  /* of the answer: "0-99"; or NULL */
+    int timeout_ms;     /* 0: a minute */
 };
 
 /* 0: the answer is a success (2xx), or 416 to a `range`. Else the error that it means: where the
@@ -68,6 +69,12 @@ int client_ask(const struct client *client, const struct client_request *request
 
 /* GET `path`, a JSON object. */
 int client_get(const struct client *client, const char *path, struct json *ret_doc, struct err *e);
+
+/* GET `path`, which has a query, and each page that follows, up to the last. `page` gets them one
+ * after the other; -1: it has set `e`, and no further one is asked for. */
+typedef int client_page_fn(void *user, const struct json *doc, struct err *e);
+int client_each_page(const struct client *client, const char *path, client_page_fn *page,
+                     void *user, struct err *e);
 
 /* The answer's body as a document that owns it; ERR_PROTOCOL: no JSON object. */
 int client_read(struct http_answer *answer, struct json *ret_doc, struct err *e);

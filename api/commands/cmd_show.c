@@ -3,6 +3,7 @@
 #include "api/commands/run_doc.h"
 #include "api/commands/run_options.h"
 #include "api/commands/run_pick.h"
+#include "api/commands/screen.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -41,7 +42,7 @@ static int show(const struct run_options *options)
         json_write(&doc, 0, JSON_COMPACT, 0, &out);
         buf_putc(&out, '\n');
     } else {
-        run_doc_put(&doc, 0, clock_wall_us(), table_screen_width(), &out);
+        run_doc_put(&doc, 0, clock_wall_us(), screen_width(), &out);
     }
     fwrite(out.data, 1, out.len, stdout);
     return EXIT_DONE;

@@ -1,5 +1,6 @@
 #include "api/commands/progress.h"
 
+#include "api/commands/screen.h"
 #include "api/commands/shown.h"
 #include "base/json.h"
 #include "base/map.h"
@@ -10,8 +11,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define REDRAW_MS   200
 #define BAR_WIDTH   20
@@ -31,7 +30,7 @@ struct view {
 
 struct progress {
     enum progress_style style;
-    bool is_live; /* stdout is a terminal that can move its cursor */
+    bool is_live; /* lines on the screen can be written over */
     bool has_colour;
     const struct progress_run *run;
     struct map indices; /* of steps by uuid */
@@ -102,11 +101,11 @@ static void erase(struct progress *progress)
     progress->drawn = 0;
 }
 
-static uint32_t screen_rows(void)
+static uint32_t rows_of_screen(void)
 {
-    struct winsize size;
+    int rows = screen_height();
 
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 4 ? size.ws_row : 24;
+    return rows > 4 ? (uint32_t)rows : 24;
 }
 
 static void put_running(const struct progress *progress, struct buf *out, uint32_t step)
@@ -128,7 +127,7 @@ static void put_running(const struct progress *progress, struct buf *out, uint32
 static void draw(struct progress *progress)
 {
     auto_buf struct buf out = {0}, duration = {0};
-    uint32_t room = screen_rows() - 3, running = 0;
+    uint32_t room = rows_of_screen() - 3, running = 0;
 
     erase(progress);
     for (uint32_t i = 0; i < progress->run->count; i++) {
@@ -344,12 +343,9 @@ void progress_say(struct progress *progress, const char *text)
 struct progress *progress_new(struct loop *loop, enum progress_style style)
 {
     struct progress *progress = mem_zalloc(sizeof *progress);
-    const char *terminal = getenv("TERM");
-    bool is_terminal = isatty(STDOUT_FILENO);
 
     progress->style = style;
-    progress->is_live =
-        style == PROGRESS_TEXT && is_terminal && terminal && strcmp(terminal, "dumb") != 0;
+    progress->is_live = style == PROGRESS_TEXT && screen_is_live();
     progress->has_colour = progress->is_live && !getenv("NO_COLOR");
     progress->timer = loop_add_timer(loop, redraw, progress);
     return progress;

@@ -39,47 +39,36 @@ static char *pick_latest(const struct client *client, struct err *e)
     return uuid;
 }
 
-/* Adds the runs of a page that begin so; *ret_next is where the next page begins, or NULL. */
-static int look_at_page(const struct client *client, const char *path, const char *word,
-                        char **found, char **ret_next, struct err *e)
-{
-    auto_json struct json doc = {0};
+struct search {
+    const char *word;
+    char *found;
+};
 
-    if (client_get(client, path, &doc, e) < 0)
-        return -1;
-    json_each (&doc, json_get(&doc, 0, "runs"), run) {
-        auto_free char *uuid = run_doc_text(&doc, run, "uuid");
-        if (!uuid || strncmp(uuid, word, strlen(word)) != 0)
+static int look_at_page(void *user, const struct json *doc, struct err *e)
+{
+    struct search *search = user;
+
+    json_each (doc, json_get(doc, 0, "runs"), run) {
+        auto_free char *uuid = run_doc_text(doc, run, "uuid");
+        if (!uuid || strncmp(uuid, search->word, strlen(search->word)) != 0)
             continue;
-        if (*found)
+        if (search->found)
             return err_set(e, ERR_INVALID, "\"%s\" may be run %s or %s, or more: say more of it",
-                           word, *found, uuid);
-        *found = take_ptr(&uuid);
+                           search->word, search->found, uuid);
+        search->found = take_ptr(&uuid);
     }
-    *ret_next = run_doc_text(&doc, 0, "next_cursor");
     return 0;
 }
 
 static char *pick_by_beginning(const struct client *client, const char *word, struct err *e)
 {
-    auto_free char *path = mem_strdup(PAGE);
-    auto_free char *found = NULL;
+    struct search search = {.word = word};
+    int result = client_each_page(client, PAGE, look_at_page, &search, e);
+    auto_free char *found = search.found;
 
-    while (path) {
-        auto_free char *next = NULL;
-        if (look_at_page(client, path, word, &found, &next, e) < 0)
-            return NULL;
-        free(take_ptr(&path));
-        if (next) {
-            auto_buf struct buf following = {0};
-            buf_puts(&following, PAGE "&cursor=");
-            http_put_escaped(&following, str_of(next));
-            path = buf_take(&following);
-        }
-    }
-    if (!found)
+    if (result == 0 && !found)
         err_set(e, ERR_NOT_FOUND, "there is no run \"%s\"", word);
-    return take_ptr(&found);
+    return result == 0 ? take_ptr(&found) : NULL;
 }
 
 char *run_pick(const struct client *client, const char *word, struct err *e)

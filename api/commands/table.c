@@ -1,12 +1,11 @@
 #include "api/commands/table.h"
 
+#include "api/commands/screen.h"
 #include "api/commands/shown.h"
 #include "base/mem.h"
 
 #include <assert.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define GAP 2 /* blanks between columns */
 
@@ -40,13 +39,6 @@ void table_add(struct table *table, char *take_text)
 {
     mem_grow(table->cells, table->count, table->capacity);
     table->cells[table->count++] = take_text ? take_text : mem_strdup("-");
-}
-
-int table_screen_width(void)
-{
-    struct winsize size;
-
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 /* Takes from the widest that may be cut, until it fits or none is left. */
@@ -114,6 +106,6 @@ void table_print(const struct table *table)
 {
     auto_buf struct buf out = {0};
 
-    table_put(table, table_screen_width(), &out);
+    table_put(table, screen_width(), &out);
     fwrite(buf_text(&out), 1, out.len, stdout);
 }

@@ -30,10 +30,7 @@ void table_add(struct table *table, char *take_text);
 /* `width`: of the terminal; 0: as wide as it gets. */
 void table_put(const struct table *table, int width, struct buf *out);
 
-/* On stdout, as wide as its terminal. */
+/* On stdout, as wide as the screen. */
 void table_print(const struct table *table);
-
-/* Of the terminal that stdout is; 0: it is none. */
-int table_screen_width(void);
 
 #endif

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "runner/jobs/job.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 #include "runner/store/job_store.h"
 
 struct results_table;

@@ -7,7 +7,7 @@
 
 #include "runner/jobs/held.h"
 #include "runner/jobs/job.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 #include "runner/schedule/schedule.h"
 
 struct stored_job {

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runner/jobs/jobs.h"
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 #include "runner/plan/project.h"
 
 /* A store that cannot be written may be so again; too many webhooks are a matter of removing one.

@@ -2,7 +2,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/jobs/fields.h"
+#include "runner/sets/fields.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -110,7 +110,7 @@ static int tidy(struct jobs *jobs, struct err *e)
             return -1;
     }
     if (jobs->tidied == 0 || now - jobs->tidied >= RETAIN_EVERY_MS) {
-        if (jobs_retain_all(jobs, e) < 0)
+        if (jobs_end_lost(jobs, e) < 0 || jobs_retain_all(jobs, e) < 0)
             return -1;
         jobs->tidied = now;
     }
@@ -141,6 +141,8 @@ static void turn(void *user)
     if (result == 0 && jobs->has_failed)
         jobs_tell(jobs, "jobs_recovered", NULL, NULL, NULL);
     jobs->has_failed = result < 0;
+    if (result < 0)
+        jobs->tidied = 0; /* what was to be done may be forgotten */
     deliveries_wake(jobs->deliveries);
     pthread_cond_broadcast(&jobs->work);
     msec delay = LOOK_MS;

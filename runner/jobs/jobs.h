@@ -15,8 +15,8 @@
 
 #include "runner/engine/engine.h"
 #include "runner/jobs/job.h"
-#include "runner/jobs/parameter_sets.h"
 #include "runner/schedule/schedule.h"
+#include "runner/sets/parameter_sets.h"
 #include "runner/store/job_store.h"
 #include "runner/store/readers.h"
 

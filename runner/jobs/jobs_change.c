@@ -1,209 +1,10 @@
-/* What people ask of jobs. Each is one transaction; what follows from it is carried out by the two
- * threads. */
-#include "base/limits.h"
+/* What people ask of jobs that are there. Each is one transaction; what follows from it is carried
+ * out by the two threads. */
 #include "base/mem.h"
 #include "runner/jobs/jobs_private.h"
-#include "runner/jobs/project_snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* --- rows --- */
-
-static const char *keep(struct held_job *job, struct buf *text)
-{
-    return held_job_text(job, buf_text(text));
-}
-
-static void put_schedule(struct held_job *job, const struct schedule *schedule)
-{
-    auto_buf struct buf text = {0};
-
-    schedule_put(schedule, &text);
-    job->row.schedule = keep(job, &text);
-}
-
-static void put_policy(struct held_job *job, const struct job_policy *policy)
-{
-    auto_buf struct buf text = {0};
-
-    job_policy_put(policy, &text);
-    job->row.policy = keep(job, &text);
-}
-
-static void put_sets(struct held_job *job, const struct parameter_sets *sets)
-{
-    auto_buf struct buf text = {0};
-
-    parameter_sets_put(sets, &text);
-    job->row.parameters = keep(job, &text);
-    job->row.set_count = parameter_sets_count(sets);
-}
-
-static struct str definition_of(const struct pipeline *pipeline)
-{
-    return (struct str){pipeline->doc.text, pipeline->doc.len};
-}
-
-/* In a transaction: the job begins, now or when it is due. */
-static int confirm(struct jobs *jobs, struct held_job *job, struct err *e)
-{
-    auto_schedule struct schedule *schedule = NULL;
-    struct job_row *row = &job->row;
-    msec now = clock_wall();
-
-    if (schedule_parse(row->schedule, &schedule, e) < 0)
-        return -1;
-    row->confirmed_time = now;
-    switch (schedule_kind(schedule)) {
-    case SCHEDULE_NOW:
-        row->state = JOB_STARTED;
-        if (jobs_add_fire(jobs, row, FIRE_TRIGGER, FIRE_OPEN, now, NULL, e) < 0)
-            return -1;
-        break;
-    case SCHEDULE_AT:
-        row->state = JOB_PENDING;
-        row->next_due = schedule_next(schedule, 0);
-        break;
-    case SCHEDULE_CRON:
-        row->state = JOB_STARTED;
-        row->next_due = schedule_next(schedule, now);
-        break;
-    }
-    return job_store_set(jobs->store, row, e);
-}
-
-/* --- making --- */
-
-static int take_snapshot(struct jobs *jobs, const char *project, struct held_job *job,
-                         struct err *e)
-{
-    struct project_snapshot_size size = {0};
-    char name[17];
-
-    random_hex(name, 8);
-    job->row.snapshot = held_job_text(job, name);
-    auto_free char *path = jobs_snapshot_dir(jobs, &job->row);
-    if (project_snapshot_make(project, path, &size, e) < 0)
-        return -1;
-    job->row.snapshot_files = size.files;
-    job->row.snapshot_bytes = size.bytes;
-    return 0;
-}
-
-static void drop_snapshot(const struct jobs *jobs, const struct job_row *job)
-{
-    auto_free char *path = jobs_snapshot_dir(jobs, job);
-    struct err ignored; /* then the next start removes it */
-
-    project_snapshot_remove(path, &ignored);
-}
-
-static int add(struct jobs *jobs, struct held_job *job, const struct job_request *request,
-               struct err *e)
-{
-    if (job_store_add(jobs->store, &job->row, definition_of(request->pipeline), request->key,
-                      request->digest, &job->row.id, e) < 0)
-        return -1;
-    return request->is_draft ? 0 : confirm(jobs, job, e);
-}
-
-static int count_job(void *user, const struct job_row *job, struct err *e)
-{
-    (void)job;
-    (void)e;
-    ++*(uint32_t *)user;
-    return 0;
-}
-
-/* 1: the key was used before. */
-static int look_up_key(struct jobs *jobs, const struct job_request *request, struct uuid *ret_job,
-                       struct err *e)
-{
-    char digest[65];
-
-    if (!request->key)
-        return 0;
-    int found = job_store_request(jobs->store, request->key, digest, ret_job, e);
-    if (found > 0 && strcmp(digest, request->digest) != 0)
-        return err_set(e, ERR_INVALID, "the key \"%s\" was used for another request", request->key);
-    return found;
-}
-
-static int check_new(struct jobs *jobs, const struct job_request *request, struct uuid *ret_job,
-                     struct err *e)
-{
-    const struct job_filter all = {0};
-    uint32_t count = 0;
-    JOBS_LOCKED(jobs);
-
-    int known = look_up_key(jobs, request, ret_job, e);
-    if (known != 0)
-        return known;
-    if (job_store_jobs(jobs->store, &all, count_job, &count, e) < 0)
-        return -1;
-    return count < LIMIT_JOBS
-               ? 0
-               : err_set(e, ERR_LIMIT, "there are %u jobs already: delete some", LIMIT_JOBS);
-}
-
-static void describe(struct held_job *job, const struct job_request *request)
-{
-    const struct pipeline *pipeline = request->pipeline;
-
-    job->row.state = JOB_DRAFT;
-    job->row.name = held_job_text(job, request->name);
-    job->row.project = held_job_text(job, request->project_dir);
-    job->row.pipeline_path = held_job_text(job, request->pipeline_path);
-    job->row.pipeline_uuid = held_job_text(job, pipeline->uuid);
-    job->row.pipeline_name = held_job_text(job, pipeline->name);
-    job->row.duplicate_of = held_job_text(job, request->duplicate_of ? request->duplicate_of : "");
-    job->row.created_time = clock_wall();
-    put_sets(job, request->sets);
-    put_schedule(job, request->schedule);
-    put_policy(job, request->policy);
-}
-
-/* With the lock. The same key may have come with another request meanwhile. */
-static int store_new(struct jobs *jobs, struct held_job *job, const struct job_request *request,
-                     struct uuid *ret_job, struct err *e)
-{
-    JOBS_LOCKED(jobs);
-
-    int known = look_up_key(jobs, request, ret_job, e);
-    if (known != 0)
-        return known;
-    if (job_store_begin(jobs->store, e) < 0)
-        return -1;
-    return jobs_end_transaction(jobs, add(jobs, job, request, e), e);
-}
-
-int jobs_create(struct jobs *jobs, const struct job_request *request, struct uuid *ret_job,
-                bool *ret_is_repeated, struct err *e)
-{
-    auto_held_job struct held_job job = {0};
-    struct uuid uuid = uuid_random();
-
-    int known = check_new(jobs, request, ret_job, e);
-    *ret_is_repeated = known > 0;
-    if (known != 0)
-        return known < 0 ? -1 : 0;
-    job.row.uuid = held_job_text(&job, uuid.text);
-    describe(&job, request);
-    if (take_snapshot(jobs, request->project_dir, &job, e) < 0)
-        return -1;
-    known = store_new(jobs, &job, request, ret_job, e);
-    *ret_is_repeated = known > 0;
-    if (known != 0) {
-        drop_snapshot(jobs, &job.row);
-        return known < 0 ? -1 : 0;
-    }
-    *ret_job = uuid;
-    jobs_tell(jobs, request->is_draft ? "job_drafted" : "job_confirmed", uuid.text, NULL,
-              request->name);
-    jobs_stir(jobs);
-    return 0;
-}
 
 /* --- changing --- */
 
@@ -276,7 +77,7 @@ static int change_schedule(struct held_job *job, const struct schedule *schedule
     if (is_cron(job, &was_cron, e) < 0)
         return -1;
     if (job->row.state == JOB_DRAFT) {
-        put_schedule(job, schedule);
+        job_put_schedule(job, schedule);
         return 0;
     }
     bool has_come = job->row.state == JOB_STARTED || job->row.next_due == 0;
@@ -284,7 +85,7 @@ static int change_schedule(struct held_job *job, const struct schedule *schedule
         return refuse(job, "its schedule cannot be changed any more", e);
     if (schedule_kind(schedule) == SCHEDULE_NOW)
         return err_set(e, ERR_CONFLICT, "the job is confirmed: trigger it to run it now");
-    put_schedule(job, schedule);
+    job_put_schedule(job, schedule);
     if (set_next(job, e) < 0)
         return -1;
     if (job->row.state != JOB_PAUSED)
@@ -312,9 +113,9 @@ static int apply_change(struct jobs *jobs, struct held_job *job, const void *dat
     if (asked->name)
         job->row.name = held_job_text(job, asked->name);
     if (asked->sets)
-        put_sets(job, asked->sets);
+        job_put_sets(job, asked->sets);
     if (asked->policy)
-        put_policy(job, asked->policy);
+        job_put_policy(job, asked->policy);
     if (asked->schedule && change_schedule(job, asked->schedule, e) < 0)
         return -1;
     if (!whole->fresh)
@@ -323,7 +124,7 @@ static int apply_change(struct jobs *jobs, struct held_job *job, const void *dat
     job->row.snapshot_files = whole->fresh->row.snapshot_files;
     job->row.snapshot_bytes = whole->fresh->row.snapshot_bytes;
     job->row.pipeline_name = held_job_text(job, asked->pipeline->name);
-    return job_store_set_definition(jobs->store, job->row.id, definition_of(asked->pipeline), e);
+    return job_store_set_definition(jobs->store, job->row.id, job_definition(asked->pipeline), e);
 }
 
 static int read_job(struct jobs *jobs, const char *uuid, struct held_job *job, struct err *e)
@@ -342,12 +143,12 @@ static int renew(struct jobs *jobs, const char *job_uuid, const struct job_chang
     if (read_job(jobs, job_uuid, &old, e) < 0)
         return -1;
     fresh.row.uuid = held_job_text(&fresh, old.row.uuid);
-    if (take_snapshot(jobs, old.row.project, &fresh, e) < 0)
+    if (jobs_take_snapshot(jobs, old.row.project, &fresh, e) < 0)
         return -1;
     struct whole_change whole = {.asked = change, .fresh = &fresh};
     pthread_mutex_lock(&jobs->copying);
     int result = change_job(jobs, job_uuid, apply_change, &whole, e);
-    drop_snapshot(jobs, result < 0 ? &fresh.row : &old.row);
+    jobs_drop_snapshot(jobs, result < 0 ? &fresh.row : &old.row);
     pthread_mutex_unlock(&jobs->copying);
     return result;
 }
@@ -369,7 +170,7 @@ static int apply_confirm(struct jobs *jobs, struct held_job *job, const void *da
     (void)data;
     if (job->row.state != JOB_DRAFT)
         return refuse(job, "only a draft can be confirmed", e);
-    return confirm(jobs, job, e);
+    return jobs_begin_job(jobs, job, e);
 }
 
 int jobs_confirm(struct jobs *jobs, const char *job_uuid, struct err *e)

@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runner/jobs/jobs_private.h"
-#include "runner/jobs/project_snapshot.h"
+#include "runner/snapshots/project_snapshot.h"
 
 #include <semaphore.h>
 #include <string.h>
@@ -208,8 +208,7 @@ static int make_run(struct jobs *jobs, const struct held_set *set, struct err *e
     return post(jobs, submission, e);
 }
 
-/* 1: the engine has it. */
-static int is_known(struct jobs *jobs, const char *run_uuid, struct err *e)
+int jobs_has_run(struct jobs *jobs, const char *run_uuid, struct err *e)
 {
     struct store *reader = readers_lend(jobs->options.readers, e);
     const struct store_filter filter = {.uuid = run_uuid, .limit = 1};
@@ -303,7 +302,7 @@ static int begin(struct jobs *jobs, struct held_set *set, struct err *e)
 {
     struct err failure;
     bool is_wanted_still = true, has_failed = false;
-    int known = is_known(jobs, set->run_uuid, e);
+    int known = jobs_has_run(jobs, set->run_uuid, e);
 
     if (known < 0 || is_wanted(jobs, set, &is_wanted_still, e) < 0)
         return -1;

@@ -277,7 +277,8 @@ static int keep_decision(struct jobs *jobs, struct job_row *job, const struct sc
     return job_store_set(jobs->store, job, e);
 }
 
-/* *ret_at: when its jitter is over; 0: it was fired. */
+/* 1: something was decided, 0: its jitter is not over. *ret_at: when the jitter of a time that has
+ * come is over; 0: none has. */
 static int fire_job(struct jobs *jobs, int64_t id, msec now, struct schedule_due *due, msec *ret_at,
                     struct err *e)
 {
@@ -292,13 +293,13 @@ static int fire_job(struct jobs *jobs, int64_t id, msec now, struct schedule_due
         return put_aside(jobs, &job.row, e);
     uint64_t seed = seed_of(&job.row);
     schedule_decide(schedule, seed, job.row.next_due, now, due);
-    if (due->next == job.row.next_due) {
+    if (due->next > 0 && due->next <= now)
         *ret_at = due->next + schedule_jitter(schedule, seed, due->next);
+    if (due->next == job.row.next_due)
         return 0;
-    }
     if (fire_all(jobs, &job.row, schedule, due, &has_open, e) < 0)
         return put_aside(jobs, &job.row, e);
-    return keep_decision(jobs, &job.row, due, has_open, now, e);
+    return keep_decision(jobs, &job.row, due, has_open, now, e) < 0 ? -1 : 1;
 }
 
 /* Who waits for the end of a jitter takes no place in a batch: others are behind it. */
@@ -313,9 +314,10 @@ int jobs_fire_due(struct jobs *jobs, msec now, msec *ret_wake, struct err *e)
     if (job_store_due(jobs->store, now, held_ids_take_job, &due, e) < 0)
         return -1;
     for (i = 0; i < due.count && fired < BATCH_MAX; i++) {
-        if (fire_job(jobs, due.items[i], now, decided, &at, e) < 0)
+        int decision = fire_job(jobs, due.items[i], now, decided, &at, e);
+        if (decision < 0)
             return -1;
-        fired += at == 0;
+        fired += (unsigned)decision;
         if (at > 0 && (wake == 0 || at < wake))
             wake = at;
     }

@@ -10,9 +10,14 @@
 
 #define BATCH_MAX 64
 
+/* Ends of runs that are nobody's affair here, after which the cursor is written all the same. */
+#define PASSED_MAX 1000
+
 struct batch {
     struct ended_run items[BATCH_MAX];
     uint32_t count;
+    bool has_webhooks;
+    bool is_idle; /* there is nothing to take in but the cursor */
 };
 
 static void batch_clear(struct batch *batch)
@@ -34,13 +39,19 @@ static void batch_clear_at(struct batch **batch)
 
 /* --- reading, without the lock --- */
 
+static bool is_of_job(const struct ended_run *run)
+{
+    return *run->job_uuid.text != 0;
+}
+
 static int take_finished(void *user, const struct store_finished *finished, struct err *e)
 {
     struct batch *batch = user;
 
     (void)e;
-    batch->items[batch->count++] =
-        (struct ended_run){.event = finished->id, .uuid = uuid_of(finished->run_uuid)};
+    batch->items[batch->count++] = (struct ended_run){.event = finished->id,
+                                                      .uuid = uuid_of(finished->run_uuid),
+                                                      .job_uuid = uuid_of(finished->job_uuid)};
     return 0;
 }
 
@@ -123,7 +134,7 @@ static int take_step(void *user, const struct store_step *step, struct err *e)
 
     (void)e;
     keep_failure(reading, step);
-    if (*reading->run->job_uuid.text)
+    if (is_of_job(reading->run))
         keep_report(reading, step);
     return 0;
 }
@@ -142,13 +153,17 @@ static int read_run(struct jobs *jobs, struct store *reader, struct ended_run *r
     return 0;
 }
 
+/* Of runs that are no job's only what webhooks are told is read. */
 static int read_batch(struct jobs *jobs, struct store *reader, struct batch *batch, struct err *e)
 {
     if (store_finished_after(reader, jobs->cursor, BATCH_MAX, take_finished, batch, e) < 0)
         return -1;
-    for (uint32_t i = 0; i < batch->count; i++)
-        if (read_run(jobs, reader, &batch->items[i], e) < 0)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct ended_run *run = &batch->items[i];
+        batch->is_idle &= !is_of_job(run);
+        if ((batch->has_webhooks || is_of_job(run)) && read_run(jobs, reader, run, e) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -249,7 +264,7 @@ static int take_in(struct jobs *jobs, const struct batch *batch, struct err *e)
         const struct ended_run *run = &batch->items[i];
         if (run->id == 0)
             continue;
-        if (*run->job_uuid.text && take_in_set(jobs, run, e) < 0)
+        if (is_of_job(run) && take_in_set(jobs, run, e) < 0)
             return -1;
         if (jobs_notify_run(jobs, run, e) < 0)
             return -1;
@@ -257,11 +272,18 @@ static int take_in(struct jobs *jobs, const struct batch *batch, struct err *e)
     return job_store_set_cursor(jobs->store, batch->items[batch->count - 1].event, e);
 }
 
-static int read_cursor(struct jobs *jobs, struct err *e)
+static int read_standing(struct jobs *jobs, struct batch *batch, struct err *e)
 {
+    size_t webhooks;
     JOBS_LOCKED(jobs);
 
-    return jobs->cursor > 0 ? 0 : job_store_cursor(jobs->store, &jobs->cursor, e);
+    if (jobs->cursor == 0 && job_store_cursor(jobs->store, &jobs->cursor, e) < 0)
+        return -1;
+    if (jobs_count_webhooks(jobs, &webhooks, e) < 0)
+        return -1;
+    batch->has_webhooks = webhooks > 0;
+    batch->is_idle = webhooks == 0;
+    return 0;
 }
 
 static int write_batch(struct jobs *jobs, const struct batch *batch, struct err *e)
@@ -273,13 +295,23 @@ static int write_batch(struct jobs *jobs, const struct batch *batch, struct err 
     return jobs_end_transaction(jobs, take_in(jobs, batch, e), e);
 }
 
+/* A cursor that is not written costs the next process a look at so many events. */
+static bool is_worth_writing(struct jobs *jobs, const struct batch *batch)
+{
+    jobs->passed += batch->count;
+    if (batch->is_idle && jobs->passed < PASSED_MAX)
+        return false;
+    jobs->passed = 0;
+    return true;
+}
+
 int jobs_follow(struct jobs *jobs, bool *ret_more, struct err *e)
 {
     auto_with(batch_clear_at) struct batch *batch = mem_zalloc(sizeof *batch);
     struct store *reader = NULL;
 
     *ret_more = false;
-    if (read_cursor(jobs, e) < 0)
+    if (read_standing(jobs, batch, e) < 0)
         return -1;
     reader = readers_lend(jobs->options.readers, e);
     if (!reader)
@@ -288,7 +320,7 @@ int jobs_follow(struct jobs *jobs, bool *ret_more, struct err *e)
     readers_give_back(jobs->options.readers, reader);
     if (result < 0 || batch->count == 0)
         return result;
-    if (write_batch(jobs, batch, e) < 0)
+    if (is_worth_writing(jobs, batch) && write_batch(jobs, batch, e) < 0)
         return -1;
     jobs->cursor = batch->items[batch->count - 1].event;
     *ret_more = batch->count == BATCH_MAX;

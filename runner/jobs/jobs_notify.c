@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "runner/jobs/best.h"
 #include "runner/jobs/jobs_private.h"
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 
 #include <string.h>
 
@@ -16,6 +16,7 @@ struct telling {
     const char *job_uuid; /* "": none */
     const char *project;
     bool is_failure;
+    msec ended; /* what it is about */
     struct str body;
     struct held_ids webhooks; /* who wants it */
 };
@@ -29,7 +30,7 @@ static int take_webhook(void *user, const struct webhook_row *webhook, struct er
     if (!webhook_wants(webhook->events, telling->event) ||
         (*webhook->job_uuid && strcmp(webhook->job_uuid, telling->job_uuid) != 0) ||
         (*webhook->project && strcmp(webhook->project, telling->project) != 0) ||
-        (webhook->failures_only && !telling->is_failure))
+        (webhook->failures_only && !telling->is_failure) || telling->ended < webhook->created_time)
         return 0;
     mem_grow(wanted->items, wanted->count, wanted->capacity);
     wanted->items[wanted->count++] = webhook->id;
@@ -120,6 +121,7 @@ int jobs_notify_run(struct jobs *jobs, const struct ended_run *run, struct err *
                               .job_uuid = run->job_uuid.text,
                               .project = run->project,
                               .is_failure = run->status != STATUS_SUCCESS,
+                              .ended = run->finished_time,
                               .body = {body.data, body.len}};
     return tell_all(&telling, e);
 }
@@ -166,6 +168,7 @@ int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct 
                               .job_uuid = job->uuid,
                               .project = job->project,
                               .is_failure = fire->state != FIRE_SUCCESS,
+                              .ended = fire->finished_time,
                               .body = {body.data, body.len}};
     return tell_all(&telling, e);
 }
@@ -189,7 +192,7 @@ int jobs_ping_webhook(struct jobs *jobs, const char *uuid, struct err *e)
 
 /* --- who is told --- */
 
-static int count_webhooks(struct jobs *jobs, size_t *ret_count, struct err *e)
+int jobs_count_webhooks(struct jobs *jobs, size_t *ret_count, struct err *e)
 {
     auto_held_ids struct held_ids all = {0};
     int result = job_store_webhooks(jobs->store, NULL, held_ids_take_webhook, &all, e);
@@ -206,7 +209,7 @@ int jobs_add_webhook(struct jobs *jobs, const struct webhook_row *webhook, struc
     JOBS_LOCKED(jobs);
 
     if (webhook_check_url(row.url, jobs->options.allow_local_webhooks, e) < 0 ||
-        webhook_check_events(row.events, e) < 0 || count_webhooks(jobs, &count, e) < 0)
+        webhook_check_events(row.events, e) < 0 || jobs_count_webhooks(jobs, &count, e) < 0)
         return -1;
     if (count >= LIMIT_WEBHOOKS)
         return err_set(e, ERR_LIMIT, "there are %u webhooks already", LIMIT_WEBHOOKS);

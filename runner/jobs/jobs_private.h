@@ -1,7 +1,8 @@
 /* jobs_private: what the files of jobs share.
  *
  *   jobs.c            life, and the clock's thread
- *   jobs_change.c     what people ask of jobs
+ *   jobs_create.c     making them
+ *   jobs_change.c     what people ask of those that are there
  *   jobs_fire.c       fires: what is due is fired, and what comes of it
  *   jobs_follow.c     the ends of runs
  *   jobs_notify.c     what webhooks are told
@@ -15,9 +16,9 @@
 #define SEGUE_RUNNER_JOBS_PRIVATE_H
 
 #include "base/loop.h"
-#include "runner/jobs/deliveries.h"
 #include "runner/jobs/held.h"
 #include "runner/jobs/jobs.h"
+#include "runner/notices/deliveries.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,9 +39,10 @@ struct jobs {
     int wake_fd;
     struct deliveries *deliveries;
     pthread_t clock_thread;
+    uint32_t passed;          /* ends of runs since the cursor was written */
     int64_t cursor;           /* in the engine's log, as the store has it; 0: not read yet */
     bool has_failed;          /* the last turn; said once */
-    msec tidied;              /* when retention by days was looked at last */
+    msec tidied;              /* when everything was looked at last; 0: it is to be */
     _Atomic bool has_orphans; /* runs may be going on that are to be cancelled */
     _Atomic bool has_deleted; /* something of deleted jobs may be left */
 
@@ -84,6 +86,23 @@ void job_parts_clear(struct job_parts *parts);
 /* Ends a transaction: commits when `result` is 0, else rolls back; gives the result. */
 int jobs_end_transaction(struct jobs *jobs, int result, struct err *e);
 
+/* --- jobs_create.c --- */
+
+/* Fill in the row. */
+void job_put_schedule(struct held_job *job, const struct schedule *schedule);
+void job_put_policy(struct held_job *job, const struct job_policy *policy);
+void job_put_sets(struct held_job *job, const struct parameter_sets *sets);
+
+/* The text that is kept of a pipeline. */
+struct str job_definition(const struct pipeline *pipeline);
+
+/* A copy of the project under a new name, which is noted in the row. Takes long. */
+int jobs_take_snapshot(struct jobs *jobs, const char *project, struct held_job *job, struct err *e);
+void jobs_drop_snapshot(const struct jobs *jobs, const struct job_row *job);
+
+/* The job begins, now or when it is due. In a transaction; writes the row. */
+int jobs_begin_job(struct jobs *jobs, struct held_job *job, struct err *e);
+
 /* --- jobs_fire.c; in a transaction --- */
 
 /* Adds a fire of the job with its sets. The job's row is not touched. */
@@ -125,7 +144,9 @@ int jobs_end_try(struct jobs *jobs, const struct job_row *job, struct set_row *s
 
 /* --- jobs_notify.c --- */
 
-/* Adds a notice for every webhook that wants it. In a transaction. */
+int jobs_count_webhooks(struct jobs *jobs, size_t *ret_count, struct err *e); /* with the lock */
+
+/* Adds a notice for every webhook that wants it and was there when it ended. In a transaction. */
 int jobs_notify_run(struct jobs *jobs, const struct ended_run *run, struct err *e);
 int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct fire_row *fire,
                      struct err *e);
@@ -134,10 +155,17 @@ int jobs_notify_fire(struct jobs *jobs, const struct job_row *job, const struct 
 
 void *jobs_dispatch(void *jobs); /* the thread */
 
+/* 1: the engine has the run. Without the lock. */
+int jobs_has_run(struct jobs *jobs, const char *run_uuid, struct err *e);
+
 /* --- jobs_tidy.c; each takes the lock itself --- */
 
 /* Cancels runs that go on for fires that have ended. */
 int jobs_cancel_orphans(struct jobs *jobs, struct err *e);
+
+/* Ends sets whose run was deleted by somebody before its end was taken in. For the thread that
+ * calls jobs_follow, as one that ends just now is not to be taken for such a one. */
+int jobs_end_lost(struct jobs *jobs, struct err *e);
 
 /* Applies the retention of those jobs that it is due for. */
 int jobs_retain(struct jobs *jobs, struct err *e);

@@ -3,7 +3,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "runner/jobs/jobs_private.h"
-#include "runner/jobs/project_snapshot.h"
+#include "runner/snapshots/project_snapshot.h"
 
 #include <dirent.h>
 #include <semaphore.h>
@@ -12,15 +12,21 @@
 /* Runs that are deleted at once: the engine's queue is for others, too. */
 #define BATCH_MAX 64
 
+static int read_started(struct jobs *jobs, struct held_sets *sets, struct err *e)
+{
+    const struct set_filter started = {.statuses = 1u << STATUS_STARTED};
+
+    return job_store_sets(jobs->store, &started, held_sets_take, sets, e);
+}
+
 /* --- cancelling --- */
 
 static int read_orphans(struct jobs *jobs, struct held_uuids *orphans, struct err *e)
 {
-    const struct set_filter started = {.statuses = 1u << STATUS_STARTED};
     auto_held_sets struct held_sets sets = {0};
     JOBS_LOCKED(jobs);
 
-    if (job_store_sets(jobs->store, &started, held_sets_take, &sets, e) < 0)
+    if (read_started(jobs, &sets, e) < 0)
         return -1;
     for (size_t i = 0; i < sets.count; i++) {
         struct fire_row fire;
@@ -49,6 +55,36 @@ int jobs_cancel_orphans(struct jobs *jobs, struct err *e)
             0)
             return -1;
     return 0;
+}
+
+/* --- runs that are gone --- */
+
+static int end_lost(struct jobs *jobs, struct held_set *set, struct err *e)
+{
+    auto_held_job struct held_job job = {0};
+    JOBS_LOCKED(jobs);
+
+    if (job_store_job_by_id(jobs->store, set->row.job, held_job_take, &job, e) < 0 ||
+        job_store_begin(jobs->store, e) < 0)
+        return -1;
+    set->row.is_run_deleted = true;
+    int result = jobs_end_try(jobs, &job.row, &set->row, STATUS_ABORTED, CAUSE_CANCELLED, e);
+    return jobs_end_transaction(jobs, result, e);
+}
+
+int jobs_end_lost(struct jobs *jobs, struct err *e)
+{
+    auto_held_sets struct held_sets sets = {0};
+
+    pthread_mutex_lock(&jobs->lock);
+    int result = read_started(jobs, &sets, e);
+    pthread_mutex_unlock(&jobs->lock);
+    for (size_t i = 0; result == 0 && i < sets.count; i++) {
+        int known = sets.items[i].row.is_posted ? jobs_has_run(jobs, sets.items[i].run_uuid, e) : 1;
+        if (known < 0 || (known == 0 && end_lost(jobs, &sets.items[i], e) < 0))
+            result = -1;
+    }
+    return result;
 }
 
 /* --- deleting runs --- */
@@ -81,8 +117,21 @@ static int mark_deleted(struct jobs *jobs, const char *run_uuid, struct err *e)
     return job_store_set_set(jobs->store, &set.row, e);
 }
 
-/* Of at most BATCH_MAX runs; those that are gone when it returns are marked so in the sets. A run
- * that has not ended stays. *ret_gone: how many are gone. */
+static int mark_all_deleted(struct jobs *jobs, const struct uuid *runs, uint32_t count,
+                            struct err *e)
+{
+    int result = 0;
+    JOBS_LOCKED(jobs);
+
+    if (job_store_begin(jobs->store, e) < 0)
+        return -1;
+    for (uint32_t i = 0; result == 0 && i < count; i++)
+        result = mark_deleted(jobs, runs[i].text, e);
+    return jobs_end_transaction(jobs, result, e);
+}
+
+/* Of at most BATCH_MAX runs, which are marked so in their sets before: who is killed in between
+ * finds them again, as runs that are no set's any more. *ret_gone: how many are gone. */
 static int delete_runs(struct jobs *jobs, const struct uuid *runs, uint32_t count,
                        uint32_t *ret_gone, struct err *e)
 {
@@ -91,6 +140,8 @@ static int delete_runs(struct jobs *jobs, const struct uuid *runs, uint32_t coun
     uint32_t posted = 0;
     int result = 0;
 
+    if (mark_all_deleted(jobs, runs, count, e) < 0)
+        return -1;
     sem_init(&deletion.done, 0, 0);
     for (; result == 0 && posted < count; posted += result == 0) {
         slots[posted] = (struct deletion_slot){&deletion, posted};
@@ -101,19 +152,9 @@ static int delete_runs(struct jobs *jobs, const struct uuid *runs, uint32_t coun
         while (sem_wait(&deletion.done) < 0)
             ; /* interrupted */
     sem_destroy(&deletion.done);
-    JOBS_LOCKED(jobs);
-    if (posted == 0)
-        return result;
-    if (job_store_begin(jobs->store, e) < 0)
-        return -1;
-    int marked = 0;
-    for (uint32_t i = 0; marked == 0 && i < posted; i++) {
-        if (deletion.is_refused[i])
-            continue;
-        (*ret_gone)++;
-        marked = mark_deleted(jobs, runs[i].text, e);
-    }
-    return jobs_end_transaction(jobs, marked, e) < 0 ? -1 : result;
+    for (uint32_t i = 0; i < posted; i++)
+        *ret_gone += !deletion.is_refused[i];
+    return result;
 }
 
 static int delete_all(struct jobs *jobs, const struct held_uuids *runs, uint32_t *ret_gone,
@@ -177,14 +218,17 @@ static int take_open(void *user, const struct set_row *set, struct err *e)
     return 0;
 }
 
-/* With the lock. Runs of fires that have not ended are kept whatever the policy says. */
+/* With the lock. Runs of fires that have not ended are kept whatever the policy says, and so are
+ * those whose end was not taken in yet, as of fires that were ended before them. */
 static int read_kept(struct jobs *jobs, const struct job_row *job, struct keeping *keeping,
                      struct err *e)
 {
     auto_held_ids struct held_ids fires = {0};
     const struct fire_filter open = {.job = job->id, .is_open = true};
+    const struct set_filter started = {.job = job->id, .statuses = 1u << STATUS_STARTED};
 
     if (job_store_kept_sets(jobs->store, job->id, take_ended, keeping, e) < 0 ||
+        job_store_sets(jobs->store, &started, take_open, keeping, e) < 0 ||
         job_store_fires(jobs->store, &open, held_ids_take_fire, &fires, e) < 0)
         return -1;
     for (size_t i = 0; i < fires.count; i++) {

@@ -288,7 +288,7 @@ struct webhook_row {
     const char *uuid;
     const char *url;
     const char *secret;   /* "": not signed */
-    const char *events;   /* comma-separated names (runner/jobs/webhook.h) */
+    const char *events;   /* comma-separated names (runner/notices/webhook.h) */
     const char *job_uuid; /* "": of all */
     const char *project;  /* directory; "": of all */
     bool failures_only;

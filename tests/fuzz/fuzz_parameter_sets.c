@@ -1,7 +1,7 @@
 /* Any bytes as the `parameters` of a job: what is refused has problems with places in it; what is
  * accepted can be given out, applied to its pipeline, written down and read again as the same.
  */
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 
 #include "base/limits.h"
 

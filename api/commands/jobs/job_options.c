@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 
 #include <string.h>
 

@@ -67,19 +67,24 @@ enum job_option {
     {"objective", required_argument, NULL, JOB_OBJECTIVE}
 /* clang-format on */
 
+/* clang-format off */
 #define JOB_SETS_HELP                                                                              \
-    "  -g, --grid [STEP:]NAME=VALUES   the job runs every combination; VALUES: 1,2,3 or 1..5 or\n" \
-    "                    0.1:1:0.1 (start:stop:step) or a JSON list\n"                             \
+    "  -p, --param [STEP:]NAME=VALUE\n"                                                            \
+    "                    a parameter that all sets have\n"                                         \
+    "  -g, --grid [STEP:]NAME=VALUES\n"                                                            \
+    "                    the job runs every combination; VALUES: 1,2,3 or 1..5 or 0.1:1:0.1\n"     \
+    "                    (start:stop:step) or a JSON list; STEP: a uuid, a title or a file path\n" \
     "  --zip             the n-th values together, instead of every combination\n"                 \
     "  --random N        N of the combinations; of distributions, such as\n"                       \
     "                    '{\"log_uniform\":[0.001,1]}', N draws\n"                                 \
     "  --seed S          for --random; default 0\n"                                                \
     "  --sets FILE       a JSON list of sets\n"                                                    \
-    "  --parameters-file FILE   a grid as Orchest keeps it: PIPELINE.parameters.json\n"            \
+    "  --parameters-file FILE\n"                                                                   \
+    "                    a grid as Orchest keeps it: PIPELINE.parameters.json\n"                   \
     "  --exclude N,M     sets that are left out, by the numbers that --preview shows\n"
 
 #define JOB_SCHEDULE_HELP                                                                          \
-    "  --at TIME         once, at 2026-12-01T06:00:00+01:00; without it and --cron: now\n"         \
+    "  --at TIME         once, at 2026-12-01T06:00:00+01:00\n"                                     \
     "  --cron LINE       again and again: '0 2 * * MON-FRI', '@daily'\n"                           \
     "  --timezone ZONE   of the cron line: Europe/Berlin; default UTC\n"                           \
     "  --catch-up WHICH  times that were missed: none, latest (default), all or all:N\n"           \
@@ -87,14 +92,19 @@ enum job_option {
     "  --jitter TIME     begins up to so much later: 90, 10m\n"
 
 #define JOB_POLICY_HELP                                                                            \
-    "  --name NAME       default: the pipeline's\n"                                                \
+    "  --name NAME       of the job; one that is made has the pipeline's without it\n"             \
     "  --parallel N      runs at a time\n"                                                         \
     "  --timeout TIME    for each run: 600, 10m, 2h\n"                                             \
-    "  --retries N[:TIME]  further tries of a set whose run failed, after TIME (30 s), which\n"    \
-    "                    doubles\n"                                                                \
-    "  --stop-after-failures N|P%  no further set is begun then\n"                                 \
-    "  --keep-runs N, --keep-days N   older runs are deleted\n"                                    \
-    "  --objective METRIC[:min]   what makes a set the best; default: the highest\n"
+    "  --retries N[:TIME]\n"                                                                       \
+    "                    further tries of a set whose run failed, the first after TIME (30 s),\n"  \
+    "                    which doubles\n"                                                          \
+    "  --stop-after-failures N|P%\n"                                                               \
+    "                    no further set is begun then\n"                                           \
+    "  --keep-runs N     older runs are deleted\n"                                                 \
+    "  --keep-days N     the same, by their age\n"                                                 \
+    "  --objective METRIC[:min]\n"                                                                 \
+    "                    what makes a set the best: the highest, or with :min the lowest\n"
+/* clang-format on */
 
 struct job_options {
     struct params base;                            /* -p */

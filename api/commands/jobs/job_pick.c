@@ -54,40 +54,18 @@ static bool begins(const struct search *search, const char *uuid)
     return len >= BEGINNING_LEAST && strncmp(uuid, search->beginning, len) == 0;
 }
 
-static int look_at_page(const struct client *client, const char *path, struct search *search,
-                        char **ret_next, struct err *e)
+static int look_at_page(void *user, const struct json *doc, struct err *e)
 {
-    auto_json struct json doc = {0};
+    struct search *search = user;
 
-    if (client_get(client, path, &doc, e) < 0)
-        return -1;
-    json_each (&doc, json_get(&doc, 0, "jobs"), job) {
-        auto_free char *uuid = run_doc_text(&doc, job, "uuid");
-        auto_free char *name = run_doc_text(&doc, job, "name");
+    (void)e;
+    json_each (doc, json_get(doc, 0, "jobs"), job) {
+        auto_free char *uuid = run_doc_text(doc, job, "uuid");
+        auto_free char *name = run_doc_text(doc, job, "name");
         if (uuid && begins(search, uuid))
             note(&search->begun, uuid);
         if (uuid && name && strcmp(name, search->word) == 0)
             note(&search->named, uuid);
-    }
-    *ret_next = run_doc_text(&doc, 0, "next_cursor");
-    return 0;
-}
-
-static int look_at_all(const struct client *client, struct search *search, struct err *e)
-{
-    auto_free char *path = mem_strdup(PAGE);
-
-    while (path) {
-        auto_free char *next = NULL;
-        if (look_at_page(client, path, search, &next, e) < 0)
-            return -1;
-        free(take_ptr(&path));
-        if (next) {
-            auto_buf struct buf following = {0};
-            buf_puts(&following, PAGE "&cursor=");
-            http_put_escaped(&following, str_of(next));
-            path = buf_take(&following);
-        }
     }
     return 0;
 }
@@ -123,7 +101,8 @@ char *job_pick(const struct client *client, const char *word, struct err *e)
         *p = (char)tolower((unsigned char)*p);
     if (uuid_is_valid(word))
         return take_ptr(&search.beginning);
-    return look_at_all(client, &search, e) == 0 ? choose(&search, e) : NULL;
+    return client_each_page(client, PAGE, look_at_page, &search, e) == 0 ? choose(&search, e)
+                                                                         : NULL;
 }
 
 int job_ask(const struct client *client, const char *method, const char *uuid, const char *rest,

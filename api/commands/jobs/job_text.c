@@ -30,14 +30,15 @@ void job_text_put_sets(const struct json *doc, json_at axes, int64_t count, stru
     }
 }
 
-void job_text_put_counts(const struct json *doc, json_at fire, struct buf *out)
+void job_text_put_counts(const struct json *doc, json_at fire, const char *what, struct buf *out)
 {
     json_at counts = json_get(doc, fire, "counts");
     int64_t bad = run_doc_int(doc, counts, "FAILURE", 0);
     int64_t aborted = run_doc_int(doc, counts, "ABORTED", 0);
     int64_t done = run_doc_int(doc, counts, "SUCCESS", 0) + bad + aborted;
 
-    buf_printf(out, "%" PRId64 " of %" PRId64, done, run_doc_int(doc, fire, "set_count", 0));
+    buf_printf(out, "%" PRId64 " of %" PRId64 "%s", done, run_doc_int(doc, fire, "set_count", 0),
+               what);
     if (bad > 0)
         buf_printf(out, ", %" PRId64 " failed", bad);
     if (aborted > 0)
@@ -160,7 +161,7 @@ static void put_policy(struct buf *out, const struct json *doc, json_at policy)
         put_made(out, "timeout", time_text(1000 * timeout));
     put_retries(out, doc, json_get(doc, policy, "retries"));
     if (failures)
-        put_made(out, "stops", mem_printf("after %s failures", failures));
+        put_made(out, "stops", mem_printf("when %s failed", failures));
     put_retention(out, doc, json_get(doc, policy, "retention"));
     put_objective(out, doc, json_get(doc, policy, "objective"));
 }
@@ -183,9 +184,9 @@ static void put_fire(struct buf *out, const struct json *doc, json_at fire)
 
     if (!status)
         return;
-    job_text_put_counts(doc, fire, &counts);
+    job_text_put_counts(doc, fire, " sets", &counts);
     put_made(out, "latest fire",
-             mem_printf("%" PRId64 ", %s, %s sets", run_doc_int(doc, fire, "number", 0), status,
+             mem_printf("%" PRId64 ", %s, %s", run_doc_int(doc, fire, "number", 0), status,
                         buf_text(&counts)));
 }
 

@@ -84,10 +84,11 @@ int jobs_print_results(const struct client *client, const char *job_uuid, const 
 
 /* --- as people read it --- */
 
-/* Append: how many sets, and in what they differ; how many of a fire's sets are done: "7 of 24, 1
- * failed"; what a parameter or metric is called, with its step: "Train:depth". */
+/* Append: how many sets, and in what they differ; how many of a fire's sets are done, "7 of 24",
+ * then `what`, then ", 1 failed"; what a parameter or metric is called, with its step:
+ * "Train:depth". */
 void job_text_put_sets(const struct json *doc, json_at axes, int64_t count, struct buf *out);
-void job_text_put_counts(const struct json *doc, json_at fire, struct buf *out);
+void job_text_put_counts(const struct json *doc, json_at fire, const char *what, struct buf *out);
 void job_text_put_name(const struct json *doc, json_at column, struct buf *out);
 
 /* Any value, short; NULL: there is none. free() it. */

@@ -7,7 +7,6 @@
 #include "api/commands/shown.h"
 #include "base/mem.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,30 +68,43 @@ static char *token_of(const char *text, size_t len)
     return buf_take(&out);
 }
 
-static json_at find(const struct json *doc, const char *pointer)
+static json_at find_key(const struct json *doc, json_at object, const char *name)
 {
-    json_at at = 0;
-
-    while (*pointer == '/' && at != JSON_NONE) {
-        size_t len = strcspn(++pointer, "/");
-        auto_free char *token = token_of(pointer, len);
-        at = json_kind(doc, at) == JSON_ARRAY
-                 ? json_item(doc, at, (uint32_t)strtoul(token, NULL, 10))
-                 : json_get(doc, at, token);
-        pointer += len;
+    json_each (doc, object, key) {
+        auto_free char *text = json_strdup(doc, key);
+        if (text && strcmp(text, name) == 0)
+            return key;
     }
-    return at;
+    return JSON_NONE;
 }
 
-/* Both may have such a pointer: the body has it at the very place that the problem tells. */
+static bool is_at(const struct json *doc, json_at at, const struct problem *problem)
+{
+    struct json_place place = json_place(doc, at);
+
+    return place.line == problem->line && place.column == problem->column;
+}
+
+/* The file may have such a pointer too: the body has it, as a key or a value, at the very place
+ * that the problem tells. */
 static bool is_of_body(const struct json *body, const struct problem *problem)
 {
-    json_at at = find(body, problem->pointer);
+    const char *rest = problem->pointer;
+    json_at at = 0, key = JSON_NONE;
 
-    if (at == JSON_NONE)
-        return problem->line == 0;
-    struct json_place place = json_place(body, at);
-    return problem->line == place.line && problem->column == place.column;
+    while (*rest == '/' && at != JSON_NONE) {
+        size_t len = strcspn(++rest, "/");
+        auto_free char *token = token_of(rest, len);
+        bool is_list = json_kind(body, at) == JSON_ARRAY;
+        key = is_list ? JSON_NONE : find_key(body, at, token);
+        if (is_list)
+            at = json_item(body, at, (uint32_t)strtoul(token, NULL, 10));
+        else
+            at = key == JSON_NONE ? JSON_NONE : json_value(key);
+        rest += len;
+    }
+    return at != JSON_NONE &&
+           (is_at(body, at, problem) || (key != JSON_NONE && is_at(body, key, problem)));
 }
 
 /* --- telling --- */
@@ -101,13 +113,18 @@ static bool is_of_body(const struct json *body, const struct problem *problem)
 static void put_rest(struct buf *out, const char *rest)
 {
     const char *name = behind(rest, "pipeline_parameters");
+    char between = ' ';
 
     rest = name ? name : rest;
     if (rest[strspn(rest, "0123456789")] == 0)
         return;
-    buf_putc(out, ' ');
-    for (; *rest; rest++)
-        buf_putc(out, *rest == '/' ? ':' : *rest);
+    while (*rest) {
+        size_t len = strcspn(rest, "/");
+        auto_free char *token = token_of(rest, len);
+        buf_printf(out, "%c%s", between, token);
+        between = ':';
+        rest += len + (rest[len] == '/');
+    }
 }
 
 static void put_problem(struct buf *out, const struct problem *problem)

@@ -1,6 +1,7 @@
 /* A job has no stream of events of its own: it is asked for, twice a second. */
 #include "api/commands/jobs/jobs_cli.h"
 #include "api/commands/run_doc.h"
+#include "api/commands/screen.h"
 #include "api/commands/shown.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -9,9 +10,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ASK_MS 500
+
+/* Signals are heard between requests. */
+#define ANSWER_MS 5000
 
 /* The service may be started again meanwhile: after ten minutes we give up. */
 #define PAUSE_MS     1000
@@ -25,7 +28,7 @@ struct waiting {
     const char *job_uuid;
     uint32_t number;
     enum jobs_wait_style style;
-    bool is_screen; /* stdout is a terminal that can write over its line */
+    bool is_screen; /* its lines can be written over */
     struct loop *loop;
     struct loop_source *timer;
     uint32_t failures; /* times in a row that the service did not answer */
@@ -97,8 +100,7 @@ static void show_fire_text(struct waiting *waiting, const struct json *doc, json
     bool is_first = !waiting->shown;
     auto_buf struct buf line = {0};
 
-    job_text_put_counts(doc, fire, &line);
-    buf_puts(&line, " sets done");
+    job_text_put_counts(doc, fire, " sets done", &line);
     if (running > 0)
         buf_printf(&line, ", %" PRId64 " running", running);
     if (json_is(doc, json_get(doc, fire, "status"), "WAITING"))
@@ -167,15 +169,26 @@ static void look_at_job(struct waiting *waiting, const struct json *doc)
         loop_arm_in(waiting->timer, ASK_MS);
 }
 
+static int ask(const struct waiting *waiting, const char *rest, struct json *ret_doc, struct err *e)
+{
+    auto_http_answer struct http_answer answer = {0};
+    auto_free char *path = mem_printf("/api/v1/jobs/%s%s", waiting->job_uuid, rest);
+    struct client_request request = {.path = path, .timeout_ms = ANSWER_MS};
+
+    if (client_ask(waiting->client, &request, &answer, NULL, e) < 0)
+        return -1;
+    return client_read(&answer, ret_doc, e);
+}
+
 static int look(struct waiting *waiting, struct err *e)
 {
     auto_json struct json doc = {0}, job = {0};
     auto_free char *rest = mem_printf("/fires?number=%" PRIu32, waiting->number);
 
-    if (job_get(waiting->client, waiting->job_uuid, rest, &doc, e) < 0)
+    if (ask(waiting, rest, &doc, e) < 0)
         return -1;
     json_at fire = json_item(&doc, json_get(&doc, 0, "fires"), 0);
-    if (fire == JSON_NONE && job_get(waiting->client, waiting->job_uuid, "", &job, e) < 0)
+    if (fire == JSON_NONE && ask(waiting, "", &job, e) < 0)
         return -1;
     if (fire != JSON_NONE)
         look_at_fire(waiting, &doc, fire);
@@ -193,6 +206,11 @@ static void lose(struct waiting *waiting, const struct err *e)
     loop_arm_in(waiting->timer, PAUSE_MS);
 }
 
+static bool is_lost(const struct err *e)
+{
+    return e->code == ERR_UNAVAILABLE || e->code == ERR_TIMEOUT;
+}
+
 static void on_timer(void *user)
 {
     struct waiting *waiting = user;
@@ -200,7 +218,7 @@ static void on_timer(void *user)
 
     if (look(waiting, &e) == 0) {
         waiting->failures = 0;
-    } else if (e.code == ERR_UNAVAILABLE && waiting->failures < FAILURES_MAX) {
+    } else if (is_lost(&e) && waiting->failures < FAILURES_MAX) {
         lose(waiting, &e);
     } else if (e.code == ERR_NOT_FOUND) {
         say(waiting, "somebody has deleted the job");
@@ -230,7 +248,7 @@ int jobs_wait(const struct client *client, const char *job_uuid, uint32_t number
                               .number = number,
                               .style = style,
                               .loop = loop_new(),
-                              .is_screen = isatty(STDOUT_FILENO)};
+                              .is_screen = screen_is_live()};
 
     loop_add_signal(waiting.loop, SIGINT, on_signal, &waiting);
     loop_add_signal(waiting.loop, SIGTERM, on_signal, &waiting);

@@ -17,8 +17,7 @@ static const char CREATE_HELP[] =
     "Makes a job of a pipeline: it is run for each set of parameters, now, at a time or again and\n"
     "again, on a copy of the project as it is now.\n"
     "\n"
-    "  -p [STEP:]NAME=VALUE   a parameter that all sets have\n" JOB_SETS_HELP JOB_SCHEDULE_HELP
-        JOB_POLICY_HELP
+    "  PIPELINE          its file\n" JOB_SETS_HELP JOB_SCHEDULE_HELP JOB_POLICY_HELP
     "  --project NAME    a project by its path below the service's projects directory; PIPELINE\n"
     "                    is a path in it then\n"
     "  --draft           it is not begun before `segue jobs confirm`\n"

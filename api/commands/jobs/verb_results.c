@@ -1,5 +1,6 @@
 #include "api/commands/jobs/jobs_cli.h"
 #include "api/commands/run_doc.h"
+#include "api/commands/screen.h"
 #include "api/commands/shown.h"
 #include "base/mem.h"
 
@@ -9,6 +10,9 @@
 #include <string.h>
 
 #define LIMIT_MOST 1000000
+
+/* Characters: a number has as many, and of a name it is enough to know it by. */
+#define VALUE_LEAST 12
 
 static const char HELP[] =
     "usage: segue jobs results JOB [--fire N|all] [--sort KEY|-KEY] [--limit N] [--csv | --json]\n"
@@ -110,7 +114,7 @@ static void add_values(const struct json *doc, const char *group, bool is_object
         bool is_it = is_metrics && metric && key && strcmp(metric, key) == 0;
         if (!key || is_it != is_objective)
             continue;
-        struct column *column = add_column(columns, COLUMN_VALUE, take_ptr(&key), 8);
+        struct column *column = add_column(columns, COLUMN_VALUE, take_ptr(&key), VALUE_LEAST);
         column->group = group;
         column->is_objective = is_it;
     }
@@ -220,7 +224,7 @@ static void print_results(const struct json *doc, const char *sort)
 {
     auto_with(columns_clear) struct columns columns = {0};
 
-    make_columns(doc, table_screen_width(), &columns);
+    make_columns(doc, screen_width(), &columns);
     auto_free struct table_column *shown = mem_array(columns.count, sizeof *shown);
     for (uint32_t i = 0; i < columns.count; i++)
         shown[i] = (struct table_column){columns.items[i].heading, columns.items[i].least};

@@ -33,7 +33,7 @@ static char *counts_of(const struct json *doc, json_at fire)
 
     if (json_kind(doc, fire) != JSON_OBJECT)
         return NULL;
-    job_text_put_counts(doc, fire, &out);
+    job_text_put_counts(doc, fire, "", &out);
     return buf_take(&out);
 }
 
@@ -72,41 +72,37 @@ static void add_job(struct table *table, const struct json *doc, json_at job)
     table_add(table, job_text_next(doc, json_item(doc, json_get(doc, schedule, "next"), 0)));
 }
 
-static char *path_of_page(const struct list_options *options, const char *cursor)
+struct listing {
+    const struct list_options *options;
+    struct table *table;
+};
+
+static int add_page(void *user, const struct json *doc, struct err *e)
 {
-    struct buf path = {0};
+    const struct listing *listing = user;
+    json_at jobs = json_get(doc, 0, "jobs");
+
+    (void)e;
+    if (listing->options->is_json)
+        run_doc_print_lines(doc, jobs);
+    else
+        json_each (doc, jobs, job)
+            add_job(listing->table, doc, job);
+    return 0;
+}
+
+static int list_all(const struct client *client, const struct list_options *options,
+                    struct table *table, struct err *e)
+{
+    struct listing listing = {options, table};
+    auto_buf struct buf path = {0};
 
     buf_puts(&path, "/api/v1/jobs?limit=200");
     if (options->project) {
         buf_puts(&path, "&project=");
         http_put_escaped(&path, str_of(options->project));
     }
-    if (cursor) {
-        buf_puts(&path, "&cursor=");
-        http_put_escaped(&path, str_of(cursor));
-    }
-    return buf_take(&path);
-}
-
-static int list_all(const struct client *client, const struct list_options *options,
-                    struct table *table, struct err *e)
-{
-    auto_free char *cursor = NULL;
-
-    do {
-        auto_json struct json doc = {0};
-        auto_free char *path = path_of_page(options, cursor);
-        if (client_get(client, path, &doc, e) < 0)
-            return -1;
-        json_at jobs = json_get(&doc, 0, "jobs");
-        if (options->is_json)
-            run_doc_print_lines(&doc, jobs);
-        json_each (&doc, jobs, job)
-            add_job(table, &doc, job);
-        free(cursor);
-        cursor = run_doc_text(&doc, 0, "next_cursor");
-    } while (cursor);
-    return 0;
+    return client_each_page(client, buf_text(&path), add_page, &listing, e);
 }
 
 static int list(const struct list_options *options)

@@ -7,24 +7,30 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char HELP[] =
     "usage: segue jobs webhooks [list] [--json]\n"
     "       segue jobs webhooks add URL [--secret-file FILE] [--event EVENT]... [--job JOB]\n"
     "                                   [--project NAME] [--failures-only] [--json]\n"
-    "       segue jobs webhooks remove|ping|log WEBHOOK\n"
+    "       segue jobs webhooks remove|ping|log WEBHOOK [--json]\n"
     "\n"
     "Who is told by a POST when runs and jobs have ended.\n"
     "\n"
-    "  add               from now on; prints its uuid\n"
+    "  add               whoever answers at URL is told from now on; prints the webhook's uuid\n"
     "  ping              sends a notice, for trying it\n"
     "  log               what was sent, and what came of it\n"
-    "  --secret-file FILE   the notices are signed with the secret in it, as GitHub's are\n"
+    "  --secret-file FILE\n"
+    "                    the notices are signed with the secret in it, as GitHub's are\n"
     "  --event EVENT     run_finished or job_finished; default: both\n"
     "  --job JOB         only about that job and its runs\n"
-    "  --project NAME    only about that project\n"
+    "  --project NAME    only about that project, by its path below the service's projects\n"
+    "                    directory\n"
     "  --failures-only   not about what succeeded\n"
-    "  --json            as JSON\n" CLIENT_HELP;
+    "  --json            one a line, as JSON\n"
+    "\n"
+    "A WEBHOOK is named by its uuid or the beginning of it.\n"
+    "\n" CLIENT_HELP;
 
 #define EVENTS_MOST 8u
 
@@ -60,15 +66,12 @@ static const struct option TABLE[] = {
     {0},
 };
 
-static int take_option(void *user, int option, const char *value);
-
-static const struct jobs_args ARGS = {"jobs webhooks", HELP, "h", TABLE,
-                                      take_option,     0,    2,   "webhook"};
-
 static int take_event(struct options *options, const char *value)
 {
-    if (options->event_count == EVENTS_MOST)
-        return jobs_misused(&ARGS, "--event is given too often");
+    if (options->event_count == EVENTS_MOST) {
+        fputs("segue jobs webhooks: --event is given too often\n", stderr);
+        return -1;
+    }
     options->events[options->event_count++] = value;
     return 0;
 }
@@ -101,6 +104,9 @@ static int take_option(void *user, int option, const char *value)
         return 0;
     }
 }
+
+static const struct jobs_args ARGS = {"jobs webhooks", HELP, "h", TABLE,
+                                      take_option,     0,    2,   "webhook"};
 
 /* --- what is asked --- */
 
@@ -167,7 +173,7 @@ static int add(const struct client *client, const struct options *options)
     if (options->is_json)
         run_doc_print_line(&doc, 0);
     else
-        printf("webhook %s\n", uuid ? uuid : "?");
+        puts(uuid ? uuid : "?");
     return EXIT_DONE;
 }
 

@@ -2,6 +2,7 @@
  * directory of its own for each test. Included by the tests of jobs_*.c. */
 #include "base/fs.h"
 #include "runner/jobs/jobs_private.h"
+#include "runner/store/store.h"
 #include "tests/unit/base/scratch.c"
 #include "tests/unit/runner/store/store_checks.c"
 
@@ -17,6 +18,7 @@ struct fixture {
     char *dir;
     struct state state;
     struct jobs jobs;
+    struct store *runs; /* of the engine: see open_runs */
     unsigned made;
 };
 
@@ -52,6 +54,8 @@ static inline int tear_down(void **state)
 {
     struct fixture *f = *state;
 
+    readers_free(f->jobs.options.readers);
+    store_close(f->runs);
     job_store_close(f->jobs.store);
     held_uuids_clear(&f->jobs.to_retain);
     pthread_mutex_destroy(&f->jobs.lock);
@@ -196,6 +200,67 @@ static inline void run_sets(struct fixture *f, int64_t job, uint32_t number, enu
         if (now.items[i].row.status == STATUS_STARTED)
             end_set(f, &now.items[i], status, cause);
     }
+}
+
+/* --- the engine's runs --- */
+
+static inline void open_runs(struct fixture *f)
+{
+    auto_free char *path = fs_join(f->dir, "segue.db");
+
+    OK(store_open(path, STORE_WRITE, &f->runs, e));
+    f->jobs.options.readers = readers_new(path);
+}
+
+/* A run of one step that has ended; JOB_UUID "": of no job. Gives its id. */
+static inline int64_t add_ended_run(struct fixture *f, const char *uuid, const char *job_uuid,
+                                    enum status status, enum cause cause)
+{
+    const struct store_run run = {.uuid = uuid,
+                                  .project = "/projects/p",
+                                  .pipeline_path = "p.json",
+                                  .pipeline_uuid = "p",
+                                  .pipeline_name = "P",
+                                  .run_type = "full",
+                                  .uuids = "[]",
+                                  .parameters = "{}",
+                                  .images = "{}",
+                                  .options = "{}",
+                                  .job_uuid = job_uuid,
+                                  .rerun_of = "",
+                                  .created_time = MONDAY,
+                                  .step_count = 1};
+    const struct store_frozen frozen = {.definition = STR("{}"), .environments = "[]"};
+    const struct store_step step = {.uuid = "s",
+                                    .title = "Train",
+                                    .file_path = "a.py",
+                                    .status = status,
+                                    .cause = cause,
+                                    .attempt = 1,
+                                    .failure = ""};
+    const struct run_event finished = {.kind = EVENT_RUN_FINISHED,
+                                       .status = status,
+                                       .cause = cause,
+                                       .step = STEP_NONE,
+                                       .time = MONDAY + 5};
+    int64_t id = 0, event;
+
+    OK(store_begin(f->runs, e));
+    OK(store_add_run(f->runs, &run, &frozen, &id, e));
+    OK(store_add_step(f->runs, id, &step, e));
+    OK(store_set_run(f->runs, id, status, cause, MONDAY + 1, MONDAY + 5, e));
+    OK(store_add_event(f->runs, id, &finished, NULL, &event, e));
+    OK(store_commit(f->runs, STORE_LAZY, e));
+    return id;
+}
+
+static inline void delete_run(struct fixture *f, int64_t id, const char *uuid)
+{
+    int64_t event;
+
+    OK(store_begin(f->runs, e));
+    OK(store_delete_run(f->runs, id, uuid, MONDAY, &event, e));
+    OK(store_commit(f->runs, STORE_LAZY, e));
 }
 
 /* --- what they look like --- */

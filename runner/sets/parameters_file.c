@@ -2,8 +2,8 @@
  * keeps of a job (`strategy_json`) has one more level, and lists as texts of JSON. Both are read,
  * and what either has may stand in the other. */
 #include "base/limits.h"
-#include "runner/jobs/axis.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/axis.h"
+#include "runner/sets/parameter_sets.h"
 
 /* A list in a text: appended as it stands there. A range stays a text. */
 static int put_text(const struct json *doc, json_at at, struct buf *out)

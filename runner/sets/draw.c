@@ -1,4 +1,4 @@
-#include "runner/jobs/draw.h"
+#include "runner/sets/draw.h"
 
 #include "base/mem.h"
 

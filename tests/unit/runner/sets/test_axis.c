@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "runner/jobs/axis.h"
+#include "runner/sets/axis.h"
 #include "tests/unit/runner/notebook/quoted.c"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

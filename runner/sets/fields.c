@@ -1,4 +1,4 @@
-#include "runner/jobs/fields.h"
+#include "runner/sets/fields.h"
 
 #include "base/buf.h"
 

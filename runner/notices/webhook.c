@@ -1,7 +1,7 @@
 /* A URL is read by the parser of the client that will use it, so that nothing means one thing here
  * and another there. What a name stands for is not looked up: that is asked when it is connected
  * to. */
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 
 #include "base/http.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 #include "tests/unit/runner/notebook/quoted.c"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -1,4 +1,4 @@
-#include "runner/jobs/ignore.h"
+#include "runner/snapshots/ignore.h"
 
 #include "base/buf.h"
 #include "base/fs.h"

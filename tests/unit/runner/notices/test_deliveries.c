@@ -5,11 +5,11 @@
 
 #include <cmocka.h>
 
-#include "runner/jobs/deliveries.h"
+#include "runner/notices/deliveries.h"
 
 #include "base/id.h"
 #include "base/mem.h"
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 #include "tests/unit/base/scratch.c"
 #include "tests/unit/base/scripted_server.c"
 

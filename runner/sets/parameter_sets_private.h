@@ -3,8 +3,8 @@
 #define SEGUE_RUNNER_PARAMETER_SETS_PRIVATE_H
 
 #include "base/map.h"
-#include "runner/jobs/axis.h"
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/axis.h"
+#include "runner/sets/parameter_sets.h"
 
 /* strategy, name */
 #define STRATEGIES(X)                                                                              \

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "runner/jobs/draw.h"
+#include "runner/sets/draw.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "runner/jobs/project_snapshot.h"
+#include "runner/snapshots/project_snapshot.h"
 #include "tests/unit/base/scratch.c"
 
 #include <dirent.h>

@@ -1,8 +1,8 @@
 /* Sets are given out from what parameter_sets_read.c has made. A set's number is that of a place in
  * the product, whose digits, the last axis lowest, are the values' numbers; so no set is kept. */
-#include "runner/jobs/parameter_sets.h"
+#include "runner/sets/parameter_sets.h"
 
-#include "runner/jobs/parameter_sets_private.h"
+#include "runner/sets/parameter_sets_private.h"
 #include "runner/plan/owners.h"
 
 #include <assert.h>

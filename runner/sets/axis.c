@@ -1,4 +1,4 @@
-#include "runner/jobs/axis.h"
+#include "runner/sets/axis.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "runner/jobs/ignore.h"
+#include "runner/snapshots/ignore.h"
 #include "tests/unit/base/scratch.c"
 
 struct project {

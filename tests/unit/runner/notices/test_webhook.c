@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

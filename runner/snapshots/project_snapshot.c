@@ -7,14 +7,14 @@
  * in ticks: a second change within a tick leaves the same time, so what changed just now does not
  * count as looked at.
  */
-#include "runner/jobs/project_snapshot.h"
+#include "runner/snapshots/project_snapshot.h"
 
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "base/tree.h"
-#include "runner/jobs/ignore.h"
+#include "runner/snapshots/ignore.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -6,8 +6,8 @@
  * anything.
  */
 #include "base/limits.h"
-#include "runner/jobs/fields.h"
-#include "runner/jobs/parameter_sets_private.h"
+#include "runner/sets/fields.h"
+#include "runner/sets/parameter_sets_private.h"
 #include "runner/plan/owners.h"
 
 #include <assert.h>

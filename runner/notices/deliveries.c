@@ -5,12 +5,12 @@
  *
  * Webhooks take turns, so that those whose receivers hang, whatever has piled up for them, hold up
  * nobody for longer than a try. */
-#include "runner/jobs/deliveries.h"
+#include "runner/notices/deliveries.h"
 
 #include "base/http.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "runner/jobs/webhook.h"
+#include "runner/notices/webhook.h"
 #include "runner/version.h"
 
 #include <assert.h>
