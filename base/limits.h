@@ -72,8 +72,8 @@
 /* All sets of a job, each written down for itself as it is for its run. */
 #define LIMIT_JOB_SETS_BYTES (1 * GiB)
 
-/* One table of results: all sets of a job that was due many times; values that their steps reported,
- * and the JSON of those, which is held in memory while the table is sorted. */
+/* One table of results: all sets of a job that was due many times; values that their steps
+ * reported, and the JSON of those, which is held in memory while the table is sorted. */
 #define LIMIT_RESULTS_ROWS  200000u
 #define LIMIT_RESULTS_CELLS 5000000u
 #define LIMIT_RESULTS_BYTES (256 * MiB)

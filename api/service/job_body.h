@@ -10,8 +10,8 @@
 #include "api/service/pipeline_request.h"
 #include "api/service/stored_job.h"
 #include "runner/jobs/job.h"
-#include "runner/sets/parameter_sets.h"
 #include "runner/schedule/schedule.h"
+#include "runner/sets/parameter_sets.h"
 
 #define JOB_NAME_MAX 200u /* characters; it stands in tables and notices */
 

@@ -7,8 +7,8 @@
 
 #include "runner/jobs/held.h"
 #include "runner/jobs/job.h"
-#include "runner/sets/parameter_sets.h"
 #include "runner/schedule/schedule.h"
+#include "runner/sets/parameter_sets.h"
 
 struct stored_job {
     struct held_job held; /* its row */

@@ -86,11 +86,17 @@ void job_parts_clear(struct job_parts *parts)
 
 static int fire(struct jobs *jobs, msec *ret_wake, struct err *e)
 {
+    msec now = clock_wall(), first;
     JOBS_LOCKED(jobs);
 
+    if (job_store_next_due(jobs->store, 0, &first, e) < 0)
+        return -1;
+    *ret_wake = first;
+    if (first == 0 || first > now)
+        return 0;
     if (job_store_begin(jobs->store, e) < 0)
         return -1;
-    return jobs_end_transaction(jobs, jobs_fire_due(jobs, clock_wall(), ret_wake, e), e);
+    return jobs_end_transaction(jobs, jobs_fire_due(jobs, now, ret_wake, e), e);
 }
 
 static int tidy(struct jobs *jobs, struct err *e)

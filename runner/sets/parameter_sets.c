@@ -2,8 +2,8 @@
  * the product, whose digits, the last axis lowest, are the values' numbers; so no set is kept. */
 #include "runner/sets/parameter_sets.h"
 
-#include "runner/sets/parameter_sets_private.h"
 #include "runner/plan/owners.h"
+#include "runner/sets/parameter_sets_private.h"
 
 #include <assert.h>
 

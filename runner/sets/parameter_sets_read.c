@@ -6,9 +6,9 @@
  * anything.
  */
 #include "base/limits.h"
+#include "runner/plan/owners.h"
 #include "runner/sets/fields.h"
 #include "runner/sets/parameter_sets_private.h"
-#include "runner/plan/owners.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -82,7 +82,7 @@
       " WHERE j.deleted=0 AND j.state IN ('PENDING','STARTED') AND j.next_due>0"                   \
       " AND j.next_due<=? ORDER BY j.next_due, j.id")                                              \
     X(SQL_NEXT_DUE, "SELECT min(next_due) FROM jobs WHERE deleted=0"                               \
-                    " AND state IN ('PENDING','STARTED') AND next_due>0 AND next_due>?")                          \
+                    " AND state IN ('PENDING','STARTED') AND next_due>0 AND next_due>?")           \
     X(SQL_DELETED, JOB_STORE_JOB_COLUMNS " WHERE j.deleted=1 ORDER BY j.id")                       \
     X(SQL_HUNGRY, JOB_STORE_JOB_COLUMNS                                                            \
       " WHERE j.hungry=1 AND j.deleted=0 AND j.state<>'PAUSED' ORDER BY j.served_time, j.id")      \

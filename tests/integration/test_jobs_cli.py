@@ -507,6 +507,7 @@ def test_webhooks(jobs, forest, receiver, tmp_path):
     assert head == ["WEBHOOK", "URL", "EVENTS", "ABOUT", "SIGNED"]
     assert first == [hook[:8], receiver.url, "job_finished (failures)", f"job {forest[:8]}", "yes"]
     assert second == [other[:8], receiver.url, "run_finished, job_finished", "project p", "no"]
+    assert "there is no webhook" in jobs.refused("webhooks", "remove", hook[:3])
     assert "is sent a notice" in jobs.good("webhooks", "ping", hook[:8])
     wait_until(lambda: receiver.got, 60, "the notice")
     headers, body = receiver.got[0]

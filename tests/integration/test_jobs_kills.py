@@ -5,6 +5,7 @@ system calls: what was acknowledged is kept, no set is run twice, and nothing is
 """
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -91,7 +92,8 @@ class Turn:
         wait_until(lambda: len(runs_of(service, self.job)) == KEPT, HANG_S, "retention")
         self.wants_deleted = True
         self.is_deleted = service.delete(f"jobs/{self.job}").status_code == 204
-        wait_until(lambda: names(service.state / "jobs") == [], HANG_S, "its snapshot is gone")
+        wait_until(lambda: names(service.state / "jobs") == [] or not service.is_running(), HANG_S,
+                   "its snapshot is gone")
 
     def check(self):
         """A service that nobody disturbs goes on where the other was killed."""
@@ -163,7 +165,7 @@ def measure(service, faults, project):
 
 
 @pytest.mark.parametrize(("action", "kind", "sampled"),
-                         [("kill", "any", 14), ("kill", "rename", 4), ("kill", "sync", 4), ("tear", "pwrite", 4)])
+                         [("kill", "any", 50), ("kill", "rename", 12), ("kill", "sync", 12), ("tear", "pwrite", 12)])
 def test_kill_at_each_call(faulty, action, kind, sampled):
     print(f"seed {SEED}")
     service, faults, project = faulty
@@ -178,6 +180,60 @@ def test_kill_at_each_call(faulty, action, kind, sampled):
             turn.check()
         except AssertionError as e:
             raise AssertionError(f"{action} at call {n} of {total} of {kind}: {e}") from e
+
+
+def insist(service, project, key):
+    """POST jobs with a key until it is accepted."""
+    said = []
+
+    def is_accepted():
+        answer = submit(service, project, key)
+        said.append(answer.text)
+        if answer.status_code != 201:
+            assert answer.status_code in (500, 503, 507), answer.text
+            check_problem(answer)
+        return answer.json()["uuid"] if answer.status_code == 201 else None
+
+    return wait_until(is_accepted, HANG_S, f"it is accepted\n{service.explain()}")
+
+
+BAD_DISK = {"storage_failed", "kernel_start_failed", "internal", "launcher_unavailable", "input_invalid", None}
+
+
+def one_failing_call(service, faults, project, kind, error, n):
+    """It fails once: the daemon lives or refuses to start, the job ends, and it can be deleted."""
+    faults.order("fail", kind, n, error)
+    service.launch()
+    if not service.wait_until_listening():
+        assert service.wait() in (1, 2, 3) and service.errors().strip(), service.explain()
+        service.start()
+    job = insist(service, project, f"{kind}-{error}-{n}")
+    wait_until(lambda: job_of(service, job)["status"] in ENDED, HANG_S, f"the end of {job}\n{service.explain()}")
+    causes = {row["cause"] for row in service.get(f"jobs/{job}/results").json()["rows"]}
+    assert causes <= BAD_DISK, f"{causes}\n{service.explain()}"
+    faults.clear()
+    wait_until(lambda: service.delete(f"jobs/{job}").status_code == 204, HANG_S, "it is deleted")
+    wait_until(lambda: names(service.state / "jobs") == [], HANG_S, "no snapshot is left")
+    wait_until(lambda: names(service.state / "runs") == [], HANG_S, "no copy is left")
+    assert service.runs() == []
+    check_nothing_left(service)
+    service.stop()
+
+
+FAILING = [("pwrite", errno.ENOSPC), ("write", errno.ENOSPC), ("sync", errno.EIO), ("rename", errno.EIO),
+           ("create", errno.ENOSPC), ("open", errno.EMFILE), ("mkdir", errno.ENOSPC), ("unlink", errno.EIO)]
+
+
+def test_failing_calls(faulty):
+    print(f"seed {SEED}")
+    service, faults, project = faulty
+    counts = measure(service, faults, project)
+    for kind, error in FAILING:
+        for n in points(counts[kind], 2):
+            try:
+                one_failing_call(service, faults, project, kind, error, n)
+            except AssertionError as e:
+                raise AssertionError(f"{kind} number {n} of {counts[kind]}, {errno.errorcode[error]}: {e}") from e
 
 
 def test_kills_in_a_row(new_service):

@@ -29,7 +29,7 @@ static const char HELP[] =
     "  --failures-only   not about what succeeded\n"
     "  --json            one a line, as JSON\n"
     "\n"
-    "A WEBHOOK is named by its uuid or the beginning of it.\n"
+    "A WEBHOOK is named by its uuid or the beginning of it (at least 4 characters).\n"
     "\n" CLIENT_HELP;
 
 #define EVENTS_MOST 8u
@@ -179,6 +179,9 @@ static int add(const struct client *client, const struct options *options)
 
 /* --- one of them --- */
 
+/* As of jobs: too easily a shorter word would mean one. */
+#define BEGINNING_LEAST 4
+
 /* The only one that begins so. free() it. */
 static char *pick(const struct client *client, const char *word, struct err *e)
 {
@@ -189,7 +192,7 @@ static char *pick(const struct client *client, const char *word, struct err *e)
         return NULL;
     json_each (&doc, json_get(&doc, 0, "webhooks"), webhook) {
         auto_free char *uuid = run_doc_text(&doc, webhook, "uuid");
-        if (!uuid || strncasecmp(uuid, word, strlen(word)) != 0)
+        if (!uuid || strlen(word) < BEGINNING_LEAST || strncasecmp(uuid, word, strlen(word)) != 0)
             continue;
         if (found) {
             err_set(e, ERR_INVALID, "\"%s\" may be webhook %s or %s, or more: say more of it", word,

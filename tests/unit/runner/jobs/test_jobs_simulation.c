@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define QUARTER (15 * MINUTE)
-#define DAYS    500
+#define DAYS    420
 #define END     (MONDAY + DAYS * DAY)
 
 /* --- the lines, and what they mean --- */
@@ -81,7 +81,7 @@ static void find_times(struct times *times, const struct line *line, const char 
     setenv("TZ", zone, 1);
     tzset();
     int64_t shown = wall_at(MONDAY - DAY);
-    for (msec at = MONDAY - DAY; at < END + 30 * DAY; at += QUARTER) {
+    for (msec at = MONDAY - DAY; at < END + 70 * DAY; at += QUARTER) {
         int64_t wall = wall_at(at);
         bool is_due = line->hours == EVERY_HOUR && is_named(line, wall);
         if (line->hours != EVERY_HOUR)
