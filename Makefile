@@ -229,7 +229,7 @@ $(SERVE_BENCH_TOOLS): $(B)/%: $(B)/tests/bench/serve/%.o
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lmicrohttpd
 
 soak: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/integration ## hours of kills, faults (SEGUE_SEED=N) and made-up requests
-	SEGUE_SOAK=1 $(PYTEST) tests/integration/test_survival.py
+	SEGUE_SOAK=1 $(PYTEST) tests/integration/test_survival.py tests/integration/test_jobs_kills.py
 	SCHEMATHESIS_CASES=20000 $(PYTEST) tests/integration/test_openapi.py -k made_up
 	SEGUE_SOAK=1 $(MAKE) gateway-judge
 

@@ -99,17 +99,29 @@ struct whole_change {
     const struct held_job *fresh; /* of whose snapshot the row gets name and size; NULL: none */
 };
 
+static int has_open_fire(struct jobs *jobs, int64_t job, bool *ret_has, struct err *e)
+{
+    auto_held_ids struct held_ids open = {0};
+    const struct fire_filter filter = {.job = job, .is_open = true, .limit = 1};
+
+    int result = job_store_fires(jobs->store, &filter, held_ids_take_fire, &open, e);
+    *ret_has = open.count > 0;
+    return result < 0 ? -1 : 0;
+}
+
 static int apply_change(struct jobs *jobs, struct held_job *job, const void *data, struct err *e)
 {
     const struct whole_change *whole = data;
     const struct job_change *asked = whole->asked;
-    bool cron;
+    bool cron, has_fire;
 
-    if (is_cron(job, &cron, e) < 0)
+    if (is_cron(job, &cron, e) < 0 || has_open_fire(jobs, job->row.id, &has_fire, e) < 0)
         return -1;
     bool is_open = job->row.state == JOB_DRAFT || job->row.state == JOB_PENDING || cron;
     if ((asked->sets || asked->pipeline) && (!is_open || job_state_is_final(job->row.state)))
         return refuse(job, "what it runs cannot be changed any more; duplicate it", e);
+    if (asked->pipeline && has_fire) /* all sets of a fire run the same */
+        return refuse(job, "a fire of it goes on: refresh it when that has ended", e);
     if (asked->name)
         job->row.name = held_job_text(job, asked->name);
     if (asked->sets)
@@ -193,16 +205,6 @@ int jobs_pause(struct jobs *jobs, const char *job_uuid, struct err *e)
     return change_job(jobs, job_uuid, apply_pause, NULL, e);
 }
 
-static int has_open_fire(struct jobs *jobs, int64_t job, bool *ret_has, struct err *e)
-{
-    auto_held_ids struct held_ids open = {0};
-    const struct fire_filter filter = {.job = job, .is_open = true, .limit = 1};
-
-    int result = job_store_fires(jobs->store, &filter, held_ids_take_fire, &open, e);
-    *ret_has = open.count > 0;
-    return result < 0 ? -1 : 0;
-}
-
 /* Times that came while it was paused are not made up for; one that comes once is. */
 static int apply_resume(struct jobs *jobs, struct held_job *job, const void *data, struct err *e)
 {
@@ -253,6 +255,8 @@ static int apply_abort(struct jobs *jobs, struct held_job *job, const void *data
     job->row.state = JOB_ABORTED;
     job->row.next_due = 0;
     job->row.finished_time = clock_wall();
+    if (job_store_set(jobs->store, &job->row, e) < 0) /* what is told of its fires says so */
+        return -1;
     return jobs_abort_fires(jobs, job->row.id, e);
 }
 

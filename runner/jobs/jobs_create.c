@@ -1,4 +1,5 @@
 /* Making jobs, and what a change of one has in common with that: their rows and their snapshots. */
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "runner/jobs/jobs_private.h"
@@ -6,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- rows --- */
 
@@ -82,8 +84,10 @@ int jobs_take_snapshot(struct jobs *jobs, const char *project, struct held_job *
     random_hex(name, 8);
     job->row.snapshot = held_job_text(job, name);
     auto_free char *path = jobs_snapshot_dir(jobs, &job->row);
-    if (project_snapshot_make(project, path, &size, e) < 0)
+    if (project_snapshot_make(project, path, &size, e) < 0) {
+        jobs_drop_snapshot(jobs, &job->row); /* it is there when only its last sync failed */
         return -1;
+    }
     job->row.snapshot_files = size.files;
     job->row.snapshot_bytes = size.bytes;
     return 0;
@@ -92,9 +96,11 @@ int jobs_take_snapshot(struct jobs *jobs, const char *project, struct held_job *
 void jobs_drop_snapshot(const struct jobs *jobs, const struct job_row *job)
 {
     auto_free char *path = jobs_snapshot_dir(jobs, job);
+    auto_free char *directory = fs_dirname(path);
     struct err ignored; /* then the next start removes it */
 
     project_snapshot_remove(path, &ignored);
+    rmdir(directory); /* unless the job has another one in it */
 }
 
 static int add(struct jobs *jobs, struct held_job *job, const struct job_request *request,

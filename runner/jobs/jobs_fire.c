@@ -79,17 +79,31 @@ static int read_open_fires(struct jobs *jobs, int64_t job, struct held_ids *ids,
     return job_store_fires(jobs->store, &open, held_ids_take_fire, ids, e);
 }
 
-int jobs_abort_fires(struct jobs *jobs, int64_t job, struct err *e)
+static int abort_fire(struct jobs *jobs, const struct job_row *job, int64_t id, struct err *e)
 {
-    auto_held_ids struct held_ids fires = {0};
+    struct fire_row fire;
     msec now = clock_wall();
 
-    if (read_open_fires(jobs, job, &fires, e) < 0)
+    if (job_store_abort_pending(jobs->store, id, CAUSE_CANCELLED, now, e) < 0 ||
+        job_store_set_fire(jobs->store, id, FIRE_ABORTED, true, now, e) < 0 ||
+        job_store_fire(jobs->store, id, held_fire_take, &fire, e) < 0)
+        return -1;
+    return jobs_notify_fire(jobs, job, &fire, e);
+}
+
+int jobs_abort_fires(struct jobs *jobs, int64_t id, struct err *e)
+{
+    auto_held_ids struct held_ids fires = {0};
+    auto_held_job struct held_job job = {0};
+
+    if (read_open_fires(jobs, id, &fires, e) < 0 ||
+        job_store_job_by_id(jobs->store, id, held_job_take, &job, e) < 0)
         return -1;
     for (size_t i = 0; i < fires.count; i++)
-        if (job_store_abort_pending(jobs->store, fires.items[i], CAUSE_CANCELLED, now, e) < 0 ||
-            job_store_set_fire(jobs->store, fires.items[i], FIRE_ABORTED, true, now, e) < 0)
+        if (abort_fire(jobs, &job.row, fires.items[i], e) < 0)
             return -1;
+    if (fires.count > 0)
+        held_uuids_add(&jobs->to_retain, job.row.uuid);
     atomic_store(&jobs->has_orphans, true);
     return 0;
 }

@@ -215,8 +215,13 @@ def test_cron_is_paused_resumed_triggered(service):
     assert act(service, job, "resume")["status"] == "STARTED"
     fire = act(service, job, "trigger", 201)
     assert (fire["number"], fire["kind"]) == (1, "trigger")
+    refused = service.request("PUT", f"jobs/{job['uuid']}", {"refresh": True})
+    assert refused.status_code == 409 and "a fire of it goes on" in refused.text
     wait_until(lambda: job_of(service, job)["latest_fire"]["status"] == "SUCCESS", 60, "it ran")
     assert job_of(service, job)["status"] == "STARTED"
+    (project.root / "more").write_text("more\n")
+    assert service.request("PUT", f"jobs/{job['uuid']}", {"refresh": True}).json()["snapshot"]["files"] == \
+        job["snapshot"]["files"] + 1
 
 
 def test_killed_when_it_is_due_it_is_fired_once(service):

@@ -185,3 +185,26 @@ def test_nothing_goes_to_our_own_machine_unless_allowed(service, receiver):
     wait_until(lambda: log(service, hook)[0]["tries"] == 1, 60, "the first try")
     assert 'of "localhost" is not allowed' in log(service, hook)[0]["last_error"]
     assert receiver.got == []
+
+
+def test_the_end_of_a_job_is_told_with_its_best_set(open_service, receiver, tmp_path):
+    """Once for every fire, in whichever way it ends."""
+    add(open_service, receiver.url + "/jobs", events=["job_finished"])
+    report = "import segue\nsegue.log_metric('score', segue.get_pipeline_param('n'))\n"
+    project = open_service.project("p", Step("a", report, path="a.py"))
+    wanted = open_service.body_for(project, name="n", parameters={"grid": {"pipeline_parameters": {"n": [2, 7, 5]}}},
+                                   policy={"objective": {"metric": "score"}})
+    job = open_service.post("jobs", wanted).json()["uuid"]
+    (_, body), = receiver.wait_for("/jobs", 1)
+    told = body["job"]
+    assert (told["uuid"], told["name"], told["status"], told["project"]) == (job, "n", "SUCCESS", "p")
+    assert (told["fire"]["number"], told["fire"]["counts"]["SUCCESS"]) == (1, 3)
+    assert (told["best"]["value"], told["best"]["metric"], told["best"]["number"]) == (7, "score", 1)
+    waits = open_service.project("w", Step("a", f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done\n", path="a.sh"))
+    job = open_service.post("jobs", open_service.body_for(waits)).json()["uuid"]
+    assert open_service.post(f"jobs/{job}/abort").status_code == 202
+    _, (_, body) = receiver.wait_for("/jobs", 2)
+    told = body["job"]
+    assert (told["uuid"], told["status"], told["fire"]["status"], told["best"]) == (job, "ABORTED", "ABORTED", None)
+    wait_until(lambda: all(r["status"] == "ABORTED" for r in open_service.get("runs", job_uuid=job).json()["runs"]),
+               60, "its run has ended")

@@ -72,6 +72,9 @@ static void what_cannot_be_made_fails(void **state)
     auto_held_job struct held_job paused = job_of(f, waits);
     paused.row.state = JOB_PAUSED;
     WRITTEN(f, job_store_set(f->jobs.store, &paused.row, e));
+    auto_held_sets struct held_sets before = sets_of(f, fire_at(f, missing, 1).id);
+    before.items[0].row.finished_time = 5; /* of an earlier try */
+    WRITTEN(f, job_store_set_set(f->jobs.store, &before.items[0].row, e));
     dispatch(&(struct listener){f, 3, NULL});
     SETS(f, missing, 1, "FAILURE/input_invalid FAILURE/input_invalid FAILURE/input_invalid ");
     FIRES(f, missing, "schedule FAILURE 0; ");

@@ -150,6 +150,15 @@ static void of_several_that_replace_the_newest_is_left(void **state)
 
 /* ---- what was missed ---- */
 
+static void add_trigger(struct fixture *f, int64_t id)
+{
+    auto_held_job struct held_job job = job_of(f, id);
+
+    job.row.state = JOB_STARTED;
+    WRITTEN(f, job_store_set(f->jobs.store, &job.row, e));
+    WRITTEN(f, jobs_add_fire(&f->jobs, &job.row, FIRE_TRIGGER, FIRE_OPEN, 5, NULL, e));
+}
+
 static void what_was_missed_is_made_up_for_one_after_the_other(void **state)
 {
     struct fixture *f = *state;
@@ -185,6 +194,20 @@ static void what_waits_comes_behind_a_fire_that_goes_on(void **state)
     FIRES(f, job, "schedule STARTED 0; catch_up WAITING 120; ");
     run_sets(f, job, 1, STATUS_SUCCESS, CAUSE_NONE);
     FIRES(f, job, "schedule SUCCESS 0; catch_up STARTED 120; ");
+}
+
+static void what_waits_lets_what_was_triggered_end(void **state)
+{
+    struct fixture *f = *state;
+    int64_t job = add_job(f, (struct making){0});
+
+    fire_due(f, MONDAY);
+    fire_due(f, MONDAY + 65 * MINUTE);
+    add_trigger(f, job);
+    run_sets(f, job, 1, STATUS_SUCCESS, CAUSE_NONE);
+    FIRES(f, job, "schedule SUCCESS 0; catch_up WAITING 60; trigger STARTED; ");
+    run_sets(f, job, 3, STATUS_SUCCESS, CAUSE_NONE);
+    FIRES(f, job, "schedule SUCCESS 0; catch_up STARTED 60; trigger SUCCESS; ");
 }
 
 static void what_is_not_made_up_for_is_counted(void **state)
@@ -235,15 +258,6 @@ static void its_time_may_be_missed(void **state)
     assert_int_equal(row.row.state, JOB_ABORTED);
     assert_int_equal(row.row.finished_time, MONDAY + DAY);
     assert_int_equal(row.row.dropped, 1);
-}
-
-static void add_trigger(struct fixture *f, int64_t id)
-{
-    auto_held_job struct held_job job = job_of(f, id);
-
-    job.row.state = JOB_STARTED;
-    WRITTEN(f, job_store_set(f->jobs.store, &job.row, e));
-    WRITTEN(f, jobs_add_fire(&f->jobs, &job.row, FIRE_TRIGGER, FIRE_OPEN, 5, NULL, e));
 }
 
 static void a_missed_time_does_not_end_what_was_triggered(void **state)
@@ -596,6 +610,7 @@ int main(void)
         TEST(of_several_that_replace_the_newest_is_left),
         TEST(what_was_missed_is_made_up_for_one_after_the_other),
         TEST(what_waits_comes_behind_a_fire_that_goes_on),
+        TEST(what_waits_lets_what_was_triggered_end),
         TEST(what_is_not_made_up_for_is_counted),
         TEST(a_job_is_due_once),
         TEST(its_time_may_be_missed),
