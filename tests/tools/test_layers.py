@@ -19,18 +19,25 @@ GOOD = {
     "kernel-gateway/keeper/keeper.c": '#include "kernel-gateway/launch/launch.h"\n#include "kernel-gateway/wire.h"\n',
     "kernel-gateway/clients/websocket.c": '#include "base/json.h"\n#include <wslay/wslay.h>\n',
     "kernel-gateway/interactive/gateway.h": '#include "kernel-gateway/wire.h"\n',
+    "runner/schedule/zone.c": "#include <glib.h>\n",
+    "runner/snapshots/ignore.h": '#include "base/json.h"\n',
     "runner/plan/plan.h": '#include "base/json.h"\n',
+    "runner/sets/axis.h": '#include "runner/plan/plan.h"\n',
     "runner/notebook/notebook.h": '#include "base/json.h"\n',
     "runner/step/step.c": '#include "runner/notebook/notebook.h"\n#include "runner/plan/plan.h"\n',
     "runner/run/run.h": '#include "runner/plan/plan.h"\n',
     "runner/plan/plan.c": '#include "runner/plan/plan.h"\n#include "kernel-gateway/wire.h"\n',
     "runner/store/store.c": "#include <sqlite3.h>\n",
     "runner/store/store_inner.h": "#include <sqlite3.h>\n",
+    "runner/store/database.h": "#include <sqlite3.h>\n",
+    "runner/notices/webhook.h": '#include "base/json.h"\n',
     "runner/engine/engine.c": '#include "runner/run/run.h"\n',
+    "runner/jobs/jobs.c": '#include "runner/notices/webhook.h"\n#include "runner/sets/axis.h"\n',
     "api/server/server.c": '#include "base/json.h"\n#include <microhttpd.h>\n',
     "api/jupyter/kernels.c": '#include "kernel-gateway/interactive/gateway.h"\n',
     "api/service/runs.h": '#include "runner/run/run.h"\n',
     "api/commands/cmd_serve.c": '#include "api/service/runs.h"\n',
+    "api/commands/jobs/cmd_jobs.c": '#include "base/json.h"\n',
     "api/main.c": '#include "api/service/runs.h"\n',
 }
 
@@ -40,6 +47,7 @@ PLANTED = {
     "runner above": ("runner/plan/plan.c", '#include "api/main.h"', "lies above"),
     "interactive above": ("kernel-gateway/keeper/keeper.c", '#include "kernel-gateway/interactive/gateway.h"', "lies above"),
     "step above": ("runner/plan/plan.c", '#include "runner/step/step.h"', "lies above"),
+    "jobs above": ("runner/store/store.c", '#include "runner/jobs/jobs.h"', "lies above"),
     "service above": ("api/server/server.c", '#include "api/service/runs.h"', "lies above"),
     "not from the root": ("runner/plan/plan.c", '#include "run.h"', "not named from the root"),
     "a source": ("runner/plan/plan.c", '#include "runner/plan/graph.c"', "not a header"),
@@ -52,7 +60,8 @@ PLANTED = {
     "zmq": ("runner/plan/plan.c", "#include <zmq.h>", "belongs to kernel-gateway/"),
     "wslay": ("kernel-gateway/keeper/keeper.c", "#include <wslay/wslay.h>", "belongs to kernel-gateway/clients/websocket"),
     "curl": ("kernel-gateway/wire.h", "#include <curl/curl.h>", "belongs to base/http"),
-    "sqlite": ("runner/plan/plan.c", "#include <sqlite3.h>", "belongs to runner/store/store"),
+    "glib": ("runner/jobs/jobs.c", "#include <glib.h>", "belongs to runner/schedule/zone"),
+    "sqlite": ("runner/plan/plan.c", "#include <sqlite3.h>", "belongs to runner/store/"),
 }
 
 
