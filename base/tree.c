@@ -243,8 +243,9 @@ static int copy_waiting(struct copy *c, struct err *e)
 {
     while (c->count) {
         struct waiting directory = c->waiting[--c->count];
-        auto_free char *path = directory.path;
-        if (copy_directory(c, &directory, e) < 0)
+        int result = copy_directory(c, &directory, e);
+        free(directory.path);
+        if (result < 0)
             return -1;
     }
     return 0;

@@ -176,8 +176,8 @@ static int read_pipeline(const struct stored_job *job, struct pipeline_request *
         result =
             pipeline_read(project->dir, project->pipeline_path, &source->pipeline, problems, e);
     else
-        result =
-            pipeline_parse((struct str){doc->text, doc->len}, "", &source->pipeline, problems, e);
+        result = pipeline_parse((struct str){doc->text, doc->len}, origin, &source->pipeline,
+                                problems, e);
     return result < 0 ? refuse(e) : check_files(source, problems, e);
 }
 

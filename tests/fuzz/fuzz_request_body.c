@@ -79,7 +79,7 @@ static void check_accepted(const struct run_request *request, const char *projec
     auto_json struct json parameters = {0};
     struct str asked = {request->parameters.data, request->parameters.len};
     struct err e = {0};
-    require(project_path_beneath(projects, request->project.dir),
+    require(project_path_beneath(projects, request->source.project.dir),
             "the project lies below the root");
     require(asked.len == 0 || json_parse(&parameters, asked, JSON_STRICT, NULL, &e) == 0,
             "parameters are JSON");
