@@ -45,6 +45,8 @@ static void on_event(void *user, const struct engine_event *event)
         log_line(LOG_INFO, event->event, "run", event->run_uuid, NULL);
     if (service->jobs && strcmp(event->event, "run_finished") == 0)
         jobs_wake(service->jobs);
+    if (service->jobs && strcmp(event->event, "run_deleted") == 0)
+        jobs_forget_run(service->jobs, event->run_uuid);
     if (service->streams)
         streams_publish(service->streams, event);
 }

@@ -40,6 +40,15 @@ void jobs_wake(struct jobs *jobs)
     (void)!write(jobs->wake_fd, &one, sizeof one);
 }
 
+/* The engine tells of it in the middle of its turn: it waits for no store. */
+void jobs_forget_run(struct jobs *jobs, const char *run_uuid)
+{
+    pthread_mutex_lock(&jobs->forgotten_lock);
+    held_uuids_add(&jobs->forgotten, run_uuid);
+    pthread_mutex_unlock(&jobs->forgotten_lock);
+    jobs_wake(jobs);
+}
+
 void jobs_stir(struct jobs *jobs)
 {
     jobs_wake(jobs);
@@ -108,6 +117,8 @@ static int tidy(struct jobs *jobs, struct err *e)
         atomic_store(&jobs->has_orphans, true);
         return -1;
     }
+    if (jobs_note_forgotten(jobs, e) < 0)
+        return -1;
     if (atomic_exchange(&jobs->has_deleted, false)) {
         int result = jobs_sweep(jobs, &is_done, e);
         if (!is_done)
@@ -265,6 +276,7 @@ int jobs_open(struct jobs **ret_jobs, const struct jobs_options *options, struct
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_mutex_init(&jobs->readers_lock, NULL);
     pthread_mutex_init(&jobs->copying, NULL);
+    pthread_mutex_init(&jobs->forgotten_lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&jobs->work, &attributes);
@@ -315,11 +327,13 @@ void jobs_close(struct jobs *jobs)
     free(jobs->readers);
     job_store_close(jobs->store);
     held_uuids_clear(&jobs->to_retain);
+    held_uuids_clear(&jobs->forgotten);
     if (jobs->wake_fd >= 0)
         close(jobs->wake_fd);
     pthread_mutex_destroy(&jobs->lock);
     pthread_mutex_destroy(&jobs->readers_lock);
     pthread_mutex_destroy(&jobs->copying);
+    pthread_mutex_destroy(&jobs->forgotten_lock);
     pthread_cond_destroy(&jobs->work);
     free(jobs->directory);
     free(jobs->path);

@@ -54,6 +54,9 @@ void jobs_close(struct jobs *jobs); /* NULL is allowed */
 /* The engine has something new in its log. Any thread; cheap. */
 void jobs_wake(struct jobs *jobs);
 
+/* A run, of a job or not, was deleted from the engine's store. Any thread; cheap. */
+void jobs_forget_run(struct jobs *jobs, const char *run_uuid);
+
 /* A reading connection to the job store, lent as readers_lend does. */
 struct job_store *jobs_lend(struct jobs *jobs, struct err *e);
 void jobs_give_back(struct jobs *jobs, struct job_store *store);

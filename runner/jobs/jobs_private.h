@@ -55,6 +55,9 @@ struct jobs {
 
     struct held_uuids to_retain; /* jobs whose retention is to be applied; under `lock` */
 
+    struct held_uuids forgotten; /* runs that were deleted; under forgotten_lock */
+    pthread_mutex_t forgotten_lock;
+
     _Atomic uint64_t fired, begun, retried;
 };
 
@@ -166,6 +169,9 @@ int jobs_cancel_orphans(struct jobs *jobs, struct err *e);
 /* Ends sets whose run was deleted by somebody before its end was taken in. For the thread that
  * calls jobs_follow, as one that ends just now is not to be taken for such a one. */
 int jobs_end_lost(struct jobs *jobs, struct err *e);
+
+/* Notes which runs were deleted (jobs_forget_run). */
+int jobs_note_forgotten(struct jobs *jobs, struct err *e);
 
 /* Applies the retention of those jobs that it is due for. */
 int jobs_retain(struct jobs *jobs, struct err *e);

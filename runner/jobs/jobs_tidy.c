@@ -130,6 +130,22 @@ static int mark_all_deleted(struct jobs *jobs, const struct uuid *runs, uint32_t
     return jobs_end_transaction(jobs, result, e);
 }
 
+/* Should this fail, the results go on showing a run that is not there any more. */
+int jobs_note_forgotten(struct jobs *jobs, struct err *e)
+{
+    auto_held_uuids struct held_uuids forgotten = {0};
+
+    pthread_mutex_lock(&jobs->forgotten_lock);
+    forgotten = jobs->forgotten;
+    jobs->forgotten = (struct held_uuids){0};
+    pthread_mutex_unlock(&jobs->forgotten_lock);
+    if (forgotten.count == 0)
+        return 0;
+    if (mark_all_deleted(jobs, forgotten.items, (uint32_t)forgotten.count, e) < 0)
+        return -1;
+    return jobs_end_lost(jobs, e); /* the end of one may not have been taken in */
+}
+
 /* Of at most BATCH_MAX runs, which are marked so in their sets before: who is killed in between
  * finds them again, as runs that are no set's any more. *ret_gone: how many are gone. */
 static int delete_runs(struct jobs *jobs, const struct uuid *runs, uint32_t count,

@@ -294,6 +294,16 @@ def test_retention_says_what_it_will_delete(service):
     assert len(rows) == 10 and sum(not r["run_deleted"] for r in rows) == 2
 
 
+def test_results_say_which_run_somebody_deleted(service):
+    project = train(service)
+    job = create(service, project, parameters=grid(a=[1, 2]))
+    wait_for_job(service, job, "SUCCESS")
+    first, second = results(service, job)["rows"]
+    assert service.delete(f"runs/{second['run_uuid']}").status_code == 204
+    wait_until(lambda: [r["run_deleted"] for r in results(service, job)["rows"]] == [False, True], 60, "it is noted")
+    assert service.get(f"runs/{first['run_uuid']}").status_code == 200
+
+
 def test_the_same_key_makes_one_job(service):
     project = train(service)
     first, second = (service.post("jobs", service.body_for(project), headers={"Idempotency-Key": "k1"}) for _ in range(2))
