@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Docker's engine is back within minutes or within hours. */
-#define RETRY_S 20
+#define RETRY_S 5
 
 enum job_kind { JOB_CLEAN, JOB_CLEAN_OTHERS, JOB_REMOVE };
 

@@ -238,7 +238,7 @@ class Campaign:
 def check_nothing_left(service):
     service.nothing_left()
     state = service.state
-    wait_until(lambda: not list(state.glob("k/*")), 20, f"sockets are removed from {state}/k")
+    wait_until(lambda: not list(state.glob("k/*")), 60, f"sockets are removed from {state}/k")
     # By os.walk, which does not mind what is being removed meanwhile.
     temporary = [name for _, _, names in os.walk(state) for name in names
                  if re.search(r"(^\.|\.tmp|~$|\.new$)", name)]
