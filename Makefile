@@ -79,9 +79,10 @@ $(LIBRARY): $(SOURCES:%.c=$(B)/%.o) $(B)/sources
 $(B)/%.o: %.c $(B)/flags | build/packages/build
 	@mkdir -p $(@D)
 	@echo "compile $@"
-	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(OWN) -c -o $@ $<
 
-$(B)/runner/schedule/zone.o: CFLAGS_ALL += $(GLIB)
+# Asked for when it is compiled: what answers may have been installed a moment ago.
+$(B)/runner/schedule/zone.o: OWN = $(GLIB)
 
 # Files that are part of the program as they are (.incbin).
 $(B)/api/service/docs.o: api/service/openapi.json api/service/docs.html
