@@ -194,7 +194,7 @@ integration: $(VENV)/tests.installed $(B)/segue $(B)/faults.so build/packages/in
 integration-asan: ## the program built with address and undefined-behaviour sanitizers, in bad worlds
 	@$(MAKE) -j$(JOBS) VARIANT=asan bad-worlds
 bad-worlds: $(VENV)/tests.installed $(B)/segue build/packages/integration
-	$(PYTEST) tests/integration/test_bad_worlds.py
+	$(PYTEST) -n 3 --dist load tests/integration/test_bad_worlds.py
 judge: $(VENV)/tests.installed $(B)/segue ## the same notebooks by nbclient and by segue, compared
 	$(PYTEST) $(AT_ONCE) tests/judge
 GATEWAY_JUDGES := $(JUDGES_VENV)/tests.installed build/node/installed build/packages/browser
