@@ -9,6 +9,11 @@
  *   jobs_dispatch.c   the thread that makes runs of sets
  *   jobs_tidy.c       what is deleted: runs by retention, deleted jobs, abandoned snapshots
  *
+ * The way of a set: jobs_fire_due or a trigger adds a fire with its sets (PENDING); the dispatcher
+ * claims one (STARTED, with the uuid of its run) and hands the run to the engine; jobs_follow takes
+ * in the run's end, and jobs_end_try makes the set PENDING again or ends it; with its last set
+ * jobs_settle_fire ends the fire, and perhaps the job.
+ *
  * All of the job store is under `lock`. What is called "in a transaction" is called with the lock
  * held, between job_store_begin and job_store_commit.
  */
