@@ -389,7 +389,7 @@ static int has_claimed(struct jobs *jobs, int64_t job, bool *ret_has, struct err
     return 0;
 }
 
-static int sweep_job(struct jobs *jobs, const struct job_row *job, bool *ret_more, struct err *e)
+static int sweep_job(struct jobs *jobs, const struct job_row *job, struct err *e)
 {
     auto_held_uuids struct held_uuids ended = {0}, open = {0};
     uint32_t gone;
@@ -405,8 +405,7 @@ static int sweep_job(struct jobs *jobs, const struct job_row *job, bool *ret_mor
     }
     if (delete_all(jobs, &ended, &gone, e) < 0)
         return -1;
-    *ret_more = gone < ended.count;
-    return *ret_more ? 0 : remove_job(jobs, job, e);
+    return gone < ended.count ? 0 : remove_job(jobs, job, e);
 }
 
 int jobs_sweep(struct jobs *jobs, bool *ret_is_done, struct err *e)
@@ -419,12 +418,11 @@ int jobs_sweep(struct jobs *jobs, bool *ret_is_done, struct err *e)
     *ret_is_done = deleted.count == 0;
     for (size_t i = 0; result == 0 && i < deleted.count; i++) {
         auto_held_job struct held_job job = {0};
-        bool ignored = false;
         pthread_mutex_lock(&jobs->lock);
         result = job_store_job_by_id(jobs->store, deleted.items[i], held_job_take, &job, e);
         pthread_mutex_unlock(&jobs->lock);
         if (result == 0)
-            result = sweep_job(jobs, &job.row, &ignored, e);
+            result = sweep_job(jobs, &job.row, e);
     }
     return result;
 }
